@@ -1,0 +1,127 @@
+"""Second and third stage: the projector and the language model over the frozen tower, then everything together.
+
+While training, small heads at the end of each video read what it shows off the language model's middle
+layer: far more to learn from than the words of an answer alone. They are not part of the checkpoint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from bank import FRAMES, NO_SHAPE, Bank
+from conversations import NO_MOTION, Batch, Conversations
+from progress import Progress
+from torch import Tensor, nn
+from tower import TOKENS, features, pixels
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from video_tool.builtin.clips import COLOURS
+
+READ_AT = 3
+"""The language model's layer after which the heads read."""
+HELD_OUT = 500
+
+
+class Learner(nn.Module):
+    """The model with its training heads."""
+
+    def __init__(self, llava: LlavaForConditionalGeneration) -> None:
+        super().__init__()
+        self.llava = llava
+        width = llava.config.text_config.hidden_size
+        self.sizes = [NO_MOTION + 1, NO_MOTION + 1, NO_SHAPE + 1, len(COLOURS), 12]
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(self.sizes)))
+
+    def forward(self, batch: Batch, seen: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss and figures; `seen` are the tower's features (frames, TOKENS, width)."""
+        llava = self.llava.model
+        embedded = llava.get_input_embeddings()(batch.ids)
+        images = (batch.ids == self.llava.config.image_token_id).unsqueeze(-1)
+        embedded = embedded.masked_scatter(images, llava.multi_modal_projector(seen).to(embedded.dtype))
+        out = llava.language_model(inputs_embeds=embedded, attention_mask=batch.attention, output_hidden_states=True)
+        wanted = batch.labels[:, 1:]
+        asked = wanted != -100
+        logits = self.llava.lm_head(out.last_hidden_state[:, :-1][asked])
+        words = nn.functional.cross_entropy(logits, wanted[asked])
+        middle = out.hidden_states[READ_AT][batch.closings[:, 0], batch.closings[:, 1]]
+        first, second, shape, colour, boxes = self.head(middle).split(self.sizes, dim=-1)
+        real = batch.shapes != NO_SHAPE
+        moved = nn.functional.cross_entropy(first, batch.motions[:, 0]) + nn.functional.cross_entropy(second, batch.motions[:, 1])
+        looks = nn.functional.cross_entropy(shape, batch.shapes) + nn.functional.cross_entropy(colour[real], batch.colours[real])
+        placed = nn.functional.smooth_l1_loss(boxes[real], batch.boxes[real], beta=0.05)
+        with torch.no_grad():
+            wrong = torch.zeros_like(asked)
+            wrong[asked] = logits.argmax(-1) != wanted[asked]
+            figures = {
+                "words": float(words),
+                "motion": float(((first.argmax(-1) == batch.motions[:, 0]) & (second.argmax(-1) == batch.motions[:, 1])).float().mean()),
+                "shape": float((shape.argmax(-1) == batch.shapes).float().mean()),
+                "boxes": float((boxes[real] - batch.boxes[real]).abs().mean()),
+                "conversations right": float((~wrong.any(1)).float().mean()),
+            }
+        return words + 0.5 * moved + 0.3 * looks + 5 * placed, figures
+
+
+def bank_features(bank: Bank, tower: nn.Module, folder: Path) -> Tensor:
+    """The frozen tower's features of every frame: (clips, FRAMES, TOKENS, width), in half precision."""
+    path = folder / "features.pt"
+    if not path.exists():
+        with torch.inference_mode():
+            rows = [
+                features(tower, pixels(np.concatenate(shard[start : start + 10]))).half()
+                for shard in bank.frames
+                for start in range(0, len(shard), 10)
+            ]
+        torch.save(torch.cat(rows).reshape(len(bank), FRAMES, TOKENS, -1), path)
+    kept: Tensor = torch.load(path, weights_only=True)
+    return kept
+
+
+def train(
+    llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int, batch: int = 48
+) -> None:
+    """Trains projector and language model for `steps` steps over the frozen tower; writes `language.pt`."""
+    if (folder / "language.pt").exists():
+        llava.load_state_dict(torch.load(folder / "language.pt", weights_only=True))
+        return
+    torch.manual_seed(1)
+    llava.model.vision_tower.requires_grad_(False)
+    seen = bank_features(bank, llava.model.vision_tower, folder)
+    _run("language", Learner(llava), Conversations(bank, np.arange(len(bank) - HELD_OUT), words), steps, batch, 1.5e-3,
+         folder, lambda frames: seen[frames[:, 0], frames[:, 1]].float())  # fmt: skip
+    torch.save(llava.state_dict(), folder / "language.pt")
+
+
+def train_together(
+    llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int, batch: int = 12
+) -> None:
+    """Trains everything, the tower too, at a low rate; writes `together.pt`."""
+    if (folder / "together.pt").exists():
+        llava.load_state_dict(torch.load(folder / "together.pt", weights_only=True))
+        return
+    llava.model.vision_tower.requires_grad_(True)
+
+    def look(frames: np.ndarray) -> Tensor:
+        return features(llava.model.vision_tower, pixels(np.stack([bank.frame(c, m) for c, m in frames])))
+
+    conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
+    _run("together", Learner(llava), conversations, steps, batch, 2e-4, folder, look)
+    torch.save(llava.state_dict(), folder / "together.pt")
+
+
+def _run(name, learner, conversations, steps, batch, rate, folder, look) -> None:  # noqa
+    learner.train()
+    parameters = [p for p in learner.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.05)
+    for step in (progress := Progress(name, steps, folder / f"{name}.state.pt", learner, optimiser, schedule)):
+        drawn = conversations.batch(np.random.default_rng([2, step]), batch)
+        loss, figures = learner(drawn, look(drawn.frames))
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        progress.show(**figures)
