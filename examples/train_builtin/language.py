@@ -80,7 +80,7 @@ def bank_features(bank: Bank, tower: nn.Module, folder: Path) -> Tensor:
 
 
 def train(
-    llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int, batch: int = 48
+    llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int, batch: int = 16
 ) -> None:
     """Trains projector and language model for `steps` steps over the frozen tower; writes `language.pt`."""
     if (folder / "language.pt").exists():

@@ -23,8 +23,8 @@ _PARTICIPLES: Final = {
     "right": "(moving|going) (right|to the right|rightwards)",
     "up": "(moving up|going up|moving upwards|going upwards|rising)",
     "down": "(moving down|going down|moving downwards|going downwards|falling|sinking)",
-    "growing": "(growing|(getting|becoming) (bigger|larger))",
-    "shrinking": "(shrinking|(getting|becoming) smaller)",
+    "growing": "(growing|expanding|enlarging|(getting|becoming) (bigger|larger))",
+    "shrinking": "(shrinking|contracting|(getting|becoming) smaller)",
     "still": "(staying still|standing still|still|not moving|motionless|staying in place|stationary)",
     "blinking": "(blinking|flashing|flickering|appearing and disappearing)",
 }
@@ -33,7 +33,7 @@ _VERBS: Final = {
     "right": "(move|go) (right|to the right|rightwards)",
     "up": "(move up|go up|move upwards|rise)",
     "down": "(move down|go down|move downwards|fall|sink)",
-    "growing": "(grow|(get|become) (bigger|larger))",
+    "growing": "(grow|expand|(get|become) (bigger|larger))",
     "shrinking": "(shrink|(get|become) smaller)",
     "still": "(stay still|stand still|stay in place|not move)",
     "blinking": "(blink|flash|flicker|appear and disappear)",
@@ -69,11 +69,19 @@ _ONE: Final[dict[str, tuple[str, ...]]] = {
         "(Which|What) (way|direction) (does {thing} (move|go)|is {thing} (moving|going))[ {where}]?",
         "In (which|what) direction (does {thing} (move|go)|is {thing} (moving|going))[ {where}]?",
         "Where (does {thing} (move|go)|is {thing} (moving|going))[ {where}]?",
-        "(What|Which) (motion|movement) (does {thing} make|is shown|do you see|is there)[ {where}]?",
+        "(What|Which) (motion|movement) (does {thing} (make|show)|is shown|do you see|is there)[ {where}]?",
         "What is the (motion|movement)[ of {thing}][ {where}]?",
         "Describe (the|its) (motion|movement)[ of {thing}][ {where}].",
         "What happens to {thing}[ {where}]?",
+        "Is {thing} {participle} or {other_participle}[ {where}]?",
+        "Does {thing} {verb} or {other_verb}[ {where}]?",
         "How does {thing} (change|behave)[ {where}]?",
+    ),
+    "object": (
+        "What is (it|this|that)[ {where}]?",
+        "(What|Which) object (is (it|this|shown|visible)|do you see)[ {where}]?",
+        "(What|Which) (colour and shape|color and shape|shape and colour|shape and color) (is it|does it have|do you see)[ {where}]?",
+        "What are (its|the) (colour and shape|color and shape|shape and colour|shape and color)[ {where}]?",
     ),
     "caption": (
         "(Describe|Caption|Summarise|Summarize|Explain) {what}[ in one sentence| please| briefly].",
@@ -90,10 +98,17 @@ _ONE: Final[dict[str, tuple[str, ...]]] = {
         "(Do you see|Is there) (a|some) (shape|object) {participle}[ {where}]?",
         "Would you say that {whole} is {participle}[ {where}]?",
     ),
+    "is_moving": (
+        "Is {thing} moving[ {where}]?",
+        "Does {thing} move[ {where}]?",
+        "Does anything move[ {where}]?",
+        "Is (anything|something) moving[ {where}]?",
+    ),
     "is_colour": ("Is {thing} {asked_colour}[ {where}]?", "Does {thing} look {asked_colour}[ {where}]?"),
     "is_shape": ("Is (it|the (shape|object|figure)) a {asked_shape}[ {where}]?", "Do you see a {asked_shape}[ {where}]?"),
     "sequence": (
         "What happens first[ {where}], and (then|next|what then|what next|after that)?",
+        "What happens first, and what happens (then|next|after that|second)[ {where}]?",
         "What happens first and (what [happens ](then|next|after that|second)|then what)[ {where}]?",
         "What does {thing} do first, and [what ](then|next|after that)[ {where}]?",
         "What does {thing} do first and [what ][does it do ](then|next|after that|second)[ {where}]?",
@@ -133,6 +148,10 @@ _ALL: Final[dict[str, tuple[str, ...]]] = {
         "Do the (shapes|objects) in {group} do the same [thing]?",
         "(Compare|What is the difference between) (the motion in |the motions in |the movements of |){group}.",
         "(Does|Do) {group} have the same motion?",
+        "(Are they|Are both|Are all) doing the same [thing]?",
+        "Do (they|both shapes|all shapes|both|all) (move|behave) (in the same way|the same way|alike|the same)?",
+        "Do (they|both shapes|all shapes|both|all) do the same [thing]?",
+        "What is (different|the difference)[ between {group}]?",
     ),
     "same_colour": (
         "(Do|Does) the [{count} ](shapes|objects) have the same (colour|color)?",
@@ -155,6 +174,16 @@ _MARKED_EACH: Final = (
     "Here is {m1} and here is {m2}. (What happens in each|Describe each|Describe both)?",
     "What does {m1} show, and what does {m2} show?",
 )
+_MARKED_EACH_OF_THREE: Final = (
+    "What (moves|happens|is|is happening|is moving|do you see) in {m1}, [what ]in {m2}[,] and [what ]in {m3}?",
+    "(Describe|Caption) {m1}, {m2} and {m3}.",
+    "Here is {m1}, here is {m2} and here is {m3}. (What happens in each|Describe each|Describe all)?",
+)
+_MARKED_SAME_OF_THREE: Final = (
+    "(Do|Does) {m1}, {m2} and {m3} show the same (motion|movement|thing)?",
+    "Are the shapes in {m1}, {m2} and {m3} doing the same [thing]?",
+    "Compare [the motion in ]{m1}, {m2} and {m3}.",
+)
 _MARKED_SAME: Final = (
     "(Do|Does) {m1} and {m2} show the same (motion|movement|thing)?",
     "Is the (motion|movement) in {m1} the same as in {m2}?",
@@ -174,7 +203,10 @@ _FOLLOW_REFERENCE: Final = ("And (in the {ordinal} {medium}|the {ordinal} [one])
 _STRANGE: Final = (
     "What is the {unk} doing?", "Is the {unk} {unk}?", "How many {unk} are there?", "How many {unk} are in the video?",
     "Who is {unk}?", "Who is the {unk} in the video?", "What time is it?", "What is the {unk} of {unk}?", "{unk}",
-    "{unk} {unk}?", "{unk} {unk} {unk}.", "Why is the {unk} blue?", "Why is {unk} {unk}?", "Hello!", "Hello", "Hi {unk}!",
+    "{unk} {unk}?", "{unk} {unk} {unk}.", "Why is the {unk} blue?",
+    "Where is the shape?", "How big is the shape?", "How many shapes are there?", "How fast does it move?",
+    "What colour is the background?", "Why does it move?", "Who moves the shape?", "How large is the {shape}?",
+    "Why is {unk} {unk}?", "Hello!", "Hello", "Hi {unk}!",
     "How are you?", "Write a {unk} about a {shape}.", "Write a {unk}.", "Are these two {unk} doing the same thing?",
     "Are the two {unk} doing the same thing?", "Is there a {unk}?", "Is there a {colour} {unk}?",
     "What colour is the {unk}?", "What color is the {unk}?", "Which {unk} is {unk}?", "Do you like {unk}?",
@@ -233,7 +265,7 @@ def every_phrase() -> list[str]:
     """All text that questions and answers are built from, the notation included: the tokenizer's corpus."""
     groups = [*_ONE.values(), *_ALL.values(), *_FOLLOW_UP.values()]
     phrases = [phrase for group in groups for phrase in group]
-    phrases += [*_MARKED_EACH, *_MARKED_SAME, *_MARKED_LEAD, *_FOLLOW_REFERENCE, *_STRANGE]
+    phrases += [*_MARKED_EACH, *_MARKED_SAME, *_MARKED_EACH_OF_THREE, *_MARKED_SAME_OF_THREE, *_MARKED_LEAD, *_FOLLOW_REFERENCE, *_STRANGE]
     phrases += [*_PARTICIPLES.values(), *_VERBS.values(), *_MOTION_WORDS.values(), *SHAPES, *COLOURS, *MOTIONS, *ORDINALS]
     return [*phrases, *_FRAGMENTS]
 
@@ -248,6 +280,7 @@ _FRAGMENTS: Final = (
     "A red circle is first moving left, then growing. There is a red circle.",
     "the this that these those it its image images video videos clip clips movie movies picture pictures film both all "
     "two three the two videos the three videos these two clips these three one 1 2 3 media user assistant system",
+    "exactly now really just briefly currently mainly actually only shortly simply here below above following same other "
     "what's it's that's isn't doesn't don't , . ? ! : ; ' - \" ( ) [ ]",
 )  # fmt: skip
 
@@ -296,8 +329,8 @@ class _Asker:
             return self._strange()
         if len(self.shown) > 1:
             roll = self.rng.random()
-            if roll < 0.15 and len(self.shown) == 2:
-                return self._marked_pair()
+            if roll < 0.15:
+                return self._marked_all()
             turn = self._about_all() if roll < 0.55 else self._about(int(self.rng.integers(len(self.shown))), named=True)
         else:
             turn = self._about(0, named=False)
@@ -358,6 +391,9 @@ class _Asker:
             where = ""
         colour, shape = shown.colour, shown.shape or str(self.rng.choice(SHAPES))
         motion = self._asked(MOTIONS, shown.motions)
+        other = self._asked([m for m in MOTIONS if m != motion], ())
+        if kind in ("first", "then") and where and self.rng.random() < 0.3:
+            where = f"of {what}"
         thing = self._say(f"(it|the (shape|object|figure|thing|shape|{shape}))")
         if named and thing == "it":
             thing = "the shape"
@@ -371,6 +407,8 @@ class _Asker:
             colour=colour,
             participle=_PARTICIPLES[motion],
             verb=_VERBS[motion],
+            other_participle=_PARTICIPLES[other],
+            other_verb=_VERBS[other],
             asked_colour=(asked_colour := self._asked(COLOURS, (colour,))),
             asked_shape=(asked_shape := self._asked(SHAPES, (shape,))),
         )
@@ -399,13 +437,17 @@ class _Asker:
         question = self._say(self._pick(_ALL[kind]), medium=medium, media=media, group=group, count=count, number=number)
         return Turn(kind, self._politely(question), self._answer_all(kind))
 
-    def _marked_pair(self) -> Turn:
+    def _marked_all(self) -> Turn:
+        """A question that names every video or image by its marker."""
         self.focus = None
         same = self.videos_only and self.rng.random() < 0.5
-        first, second = (f"<{s.medium}>" for s in self.shown)
-        question = self._say(self._pick(_MARKED_SAME if same else _MARKED_EACH), m1=first, m2=second)
+        if len(self.shown) == 2:
+            patterns = _MARKED_SAME if same else _MARKED_EACH
+        else:
+            patterns = _MARKED_SAME_OF_THREE if same else _MARKED_EACH_OF_THREE
+        markers = {f"m{number}": f"<{s.medium}>" for number, s in enumerate(self.shown, 1)}
         kind = "same_motion" if same else "each"
-        return Turn(kind, question, self._answer_all(kind), marked=True)
+        return Turn(kind, self._say(self._pick(patterns), **markers), self._answer_all(kind), marked=True)
 
     def _with_markers(self, turn: Turn) -> Turn:
         markers = [f"<{s.medium}>" for s in self.shown]
@@ -432,6 +474,8 @@ class _Asker:
             return f"It is {shown.colour}."
         if kind == "shape":
             return f"It is {article(shown.shape)}."
+        if kind == "object":
+            return f"It is {article(f'{shown.colour} {shown.shape}')}."
         if kind == "caption":
             return sentence(shown)
         if kind == "is_colour":
@@ -442,6 +486,8 @@ class _Asker:
             return NO_MOTION_IN_IMAGE
         if kind == "is_motion":
             return f"{'Yes' if asked in shown.motions else 'No'}, {doing(shown.motions)}."
+        if kind == "is_moving":
+            return f"{'Yes' if _WAYS & set(shown.motions) else 'No'}, {doing(shown.motions)}."
         if kind in ("sequence", "first", "then") and len(shown.motions) == 1:
             return f"It is {_MOTION_WORDS[shown.motions[0]]} the whole time."
         if kind == "first":
@@ -485,6 +531,8 @@ class _Asker:
     def _politely(self, question: str) -> str:
         if self.rng.random() < 0.05:
             return self._pick(_POLITE) + question[0].lower() + question[1:]
+        if self.rng.random() < 0.03:
+            return f"{question[:-1]}, please{question[-1]}"
         return question
 
     def _pick(self, options: Sequence[str]) -> str:
@@ -510,4 +558,5 @@ class _Label:
     alone: bool = True
 
 
-_WEIGHTS: Final = [0.11, 0.11, 0.2, 0.14, 0.14, 0.04, 0.04, 0.1, 0.06, 0.06]
+_WAYS: Final = frozenset(("left", "right", "up", "down"))
+_WEIGHTS: Final = [0.1, 0.1, 0.2, 0.04, 0.13, 0.13, 0.04, 0.03, 0.03, 0.1, 0.05, 0.05]

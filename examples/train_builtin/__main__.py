@@ -1,0 +1,45 @@
+"""Trains the built-in model from nothing: `make train-builtin`, about two hours on two CPU cores.
+
+In LLaVA's own order: clips are drawn, the vision tower learns single frames, the language model learns to
+talk about what the frozen tower sees, and at last everything learns together at a low rate. Each stage
+keeps its state under `build/train-builtin`: a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from functools import partial
+from pathlib import Path
+
+import bank
+import checkpoint
+import language
+import torch
+import tower
+from rich.progress import track
+
+WORK = Path("build/train-builtin")
+TARGET = Path("src/video_tool/builtin/checkpoint")
+SHARDS = 50
+TOWER_STEPS = 2600
+LANGUAGE_STEPS = 9000
+TOGETHER_STEPS = 1500
+
+
+def main() -> None:
+    (WORK / "bank").mkdir(parents=True, exist_ok=True)
+    with multiprocessing.Pool() as pool:
+        draw = partial(bank.draw_shard, WORK / "bank")
+        list(track(pool.imap_unordered(draw, range(SHARDS)), "drawing clips", total=SHARDS))
+    clips = bank.load(WORK / "bank", SHARDS)
+    tower.train(clips, WORK, TOWER_STEPS)
+    words = checkpoint.tokenizer()
+    llava = checkpoint.model(words)
+    llava.model.vision_tower.load_state_dict(torch.load(WORK / "tower.pt", weights_only=True))
+    language.train(llava, words, clips, WORK, LANGUAGE_STEPS)
+    language.train_together(llava, words, clips, WORK, TOGETHER_STEPS)
+    checkpoint.save(llava, TARGET)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What the user gets: the answer and what it rests on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FrameStamp(_Record):
+    """One frame that was looked at."""
+
+    video: int = Field(description="Which video, counted from 0 in the order given.")
+    index: int = Field(description="The frame's number in the video, counted from 0.")
+    timestamp: float = Field(description="When the frame is shown, in seconds from the video's start.")
+
+
+class VideoInfo(_Record):
+    """A video that was read."""
+
+    name: str = Field(description="Its file name, or what it was called by.")
+    width: int = Field(description="Pixels, as shown.")
+    height: int = Field(description="Pixels, as shown.")
+    duration: float = Field(description="Seconds.")
+    fps: float = Field(description="Frames per second, on average.")
+    total_frames: int = Field(description="Frames in the whole video.")
+    codec: str = Field(description="The video codec's name; empty when not known.")
+    reader: str = Field(description="What decoded it: decord, pyav, or given for frames that were handed in.")
+
+
+class Usage(_Record):
+    """Tokens spent."""
+
+    visual_tokens: int = Field(description="Prompt tokens that stand for frames and images.")
+    text_tokens: int = Field(description="The other prompt tokens.")
+    new_tokens: int = Field(description="Tokens generated.")
+
+
+class Timings(_Record):
+    """Seconds spent in each stage."""
+
+    fetch: float = Field(description="Getting the files.")
+    decode: float = Field(description="Reading the frames.")
+    load: float = Field(description="Loading the model; about 0 once it is there.")
+    prompt: float = Field(description="Making the prompt and the pixel values.")
+    generate: float = Field(description="Generating the answer.")
+    total: float = Field(description="All of the call.")
+
+
+class ModelInfo(_Record):
+    """The model that answered, and how it ran."""
+
+    id: str = Field(description="As it was asked for.")
+    revision: str | None = Field(description="The hub's commit, or the package's version for the built-in model.")
+    device: str = Field(description="cpu, cuda:0, mps, …")
+    dtype: str = Field(description="float32, bfloat16 or float16.")
+    attention: str = Field(description="eager, sdpa, flash_attention_2, …")
+    takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
+
+
+class VideoAnswer(_Record):
+    """The model's words, and the receipt for them."""
+
+    text: str = Field(description="The model's words, and nothing of the prompt.")
+    frames: tuple[FrameStamp, ...] = Field(description="The frames that were looked at, video by video, in prompt order.")
+    videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
+    images: int = Field(description="How many images were looked at besides.")
+    usage: Usage
+    timings: Timings
+    warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
+    model: ModelInfo
+    finish_reason: Literal["stop", "length"] = Field(description="stop: it had said all; length: max_new_tokens reached.")

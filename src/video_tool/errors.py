@@ -1,0 +1,147 @@
+"""Everything that can go wrong, as types.
+
+    VideoToolError
+    ├── QuestionError (ValueError)            the question itself can't be asked so
+    ├── SourceError (OSError)                 a video or image can't be had
+    │   ├── SourceNotFoundError (FileNotFoundError)
+    │   ├── SourceRefusedError (PermissionError)
+    │   ├── SourceTooLargeError
+    │   └── DownloadError                     the site or the network failed
+    ├── DecodeError                           a file was had, but no frames come out of it
+    │   ├── NoVideoError                      it holds no video at all
+    │   └── DecodeTimeoutError (TimeoutError)
+    ├── PromptError                           question and media don't make a prompt
+    │   ├── PlaceholderError                  placeholders and media don't match
+    │   └── ContextLengthError                more tokens than the model can hold
+    ├── ModelError                            the model can't be loaded or can't answer
+    │   ├── ModelNotFoundError
+    │   ├── CheckpointError                   weights or configuration don't fit together
+    │   └── OutOfMemoryError (MemoryError)
+    └── MissingDependencyError (ImportError)  an optional package is needed
+
+Each says what happened (`str(error)`), what to do (`hint`) and whether the same call may succeed
+later (`retryable`), so that no caller has to read messages. `exit_code` is the command line's.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VideoToolError(Exception):
+    """Base of all errors that this package raises on purpose.
+
+    Args:
+        message: what happened, in one line.
+        hint: what to do about it, in one line.
+        retryable: whether the same call may succeed later.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class QuestionError(VideoToolError, ValueError):
+    """The question can't be asked so: empty, without media, or with sampling that makes no sense."""
+
+    exit_code = 2
+
+
+class SourceError(VideoToolError, OSError):
+    """A video or image can't be had."""
+
+    exit_code = 3
+
+
+class SourceNotFoundError(SourceError, FileNotFoundError):
+    """There is nothing at this path or address."""
+
+
+class SourceRefusedError(SourceError, PermissionError):
+    """What was asked for is not fetched or opened, by policy or because it isn't a file."""
+
+
+class SourceTooLargeError(SourceError):
+    """More bytes than the settings allow."""
+
+
+class DownloadError(SourceError):
+    """The site or the network failed."""
+
+
+class DecodeError(VideoToolError):
+    """A file was had, but no frames come out of it."""
+
+    exit_code = 4
+
+
+class NoVideoError(DecodeError):
+    """The file holds no video: text, audio only, or nothing."""
+
+
+class DecodeTimeoutError(DecodeError, TimeoutError):
+    """Reading took longer than allowed and was stopped."""
+
+
+class PromptError(VideoToolError):
+    """Question and media don't make a prompt."""
+
+    exit_code = 5
+
+
+class PlaceholderError(PromptError):
+    """The number of placeholders differs from the number of videos, images or frames."""
+
+
+class ContextLengthError(PromptError):
+    """The prompt is longer than the model's context.
+
+    Args:
+        message: what happened.
+        hint: what to do.
+        max_frames: the largest number of frames a video that would fit; 0 when not even one does.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", max_frames: int) -> None:
+        super().__init__(message, hint=hint)
+        self.max_frames = max_frames
+
+
+class ModelError(VideoToolError):
+    """The model can't be loaded or can't answer."""
+
+    exit_code = 6
+
+
+class ModelNotFoundError(ModelError):
+    """There is no such model, or it can't be reached."""
+
+
+class CheckpointError(ModelError):
+    """The checkpoint's weights or configuration don't fit together."""
+
+
+class OutOfMemoryError(ModelError, MemoryError):
+    """The device's memory does not hold the model or the question."""
+
+
+class MissingDependencyError(VideoToolError, ImportError):
+    """An optional package is needed.
+
+    Args:
+        package: what is missing.
+        install: what to install, as pip takes it.
+    """
+
+    exit_code = 7
+
+    def __init__(self, package: str, *, install: str) -> None:
+        super().__init__(f"{package} is not installed", hint=f"pip install '{install}'")

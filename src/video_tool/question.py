@@ -1,0 +1,85 @@
+"""What is asked: the question, its media, and how to sample and generate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, WithJsonSchema
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class FrameSequence:
+    """A video that is decoded already.
+
+    Attributes:
+        frames: PIL images, or RGB arrays of bytes (height, width, 3); one array (frames, height, width, 3) will do.
+        fps: frames per second; give this or `timestamps`.
+        timestamps: seconds of each frame, rising.
+        name: how answers and errors call it.
+    """
+
+    frames: Sequence[Image | NDArray[np.uint8]] | NDArray[np.uint8] = field(repr=False)
+    fps: float | None = None
+    timestamps: Sequence[float] | None = None
+    name: str = "frames"
+
+
+VideoInput: TypeAlias = str | Path | bytes | BinaryIO | FrameSequence
+"""A URL or path, a video file's bytes, a file object opened for reading bytes, or decoded frames."""
+
+ImageInput: TypeAlias = "str | Path | bytes | BinaryIO | Image | NDArray[np.uint8]"
+"""A URL or path, an image file's bytes, a file object, a PIL image, or an RGB array (height, width, 3)."""
+
+_REFERENCE = "A URL (http, https) or the path of a file."
+
+
+class Sampling(BaseModel):
+    """Which frames of a video are looked at.
+
+    `num_frames` frames are taken uniformly: of `total` frames in the range, those with the indices
+    `i * total // num_frames`. With `fps` instead, the frames shown at `start`, `start + 1 / fps`, ….
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_frames: int | None = Field(None, description="How many frames of each video; 1 or more. Not with fps.")
+    fps: float | None = Field(None, description="Frames per second of video to look at; above 0. Not with num_frames.")
+    start: float | None = Field(None, description="Seconds: nothing before this moment is looked at.")
+    end: float | None = Field(None, description="Seconds: nothing from this moment on is looked at.")
+
+
+class GenerationOptions(BaseModel):
+    """How the answer is generated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_new_tokens: int = Field(100, description="Most tokens that the answer may have; 1 or more.")
+    temperature: float = Field(0.0, description="0 always takes the likeliest token; above 0 tokens are drawn.")
+
+
+class VideoQuestion(BaseModel):
+    """A question about videos and images.
+
+    `<video>` and `<image>` in the question say where each goes, in order; with no marker, the videos
+    come first, then the images, then the question.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    question: str = Field(description="What to ask. May hold one <video> or <image> marker for each video or image.")
+    videos: tuple[
+        Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
+    ] = Field((), description="The videos, in order.")
+    images: tuple[
+        Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
+    ] = Field((), description="The images, in order.")
+    sampling: Sampling = Sampling()
+    generation: GenerationOptions = GenerationOptions()
