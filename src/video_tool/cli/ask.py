@@ -1,0 +1,85 @@
+"""`video-tool ask`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from video_tool.cli.options import (
+    VIDEO_HELP,
+    AsJson,
+    Attention,
+    Device,
+    Dtype,
+    End,
+    Fps,
+    Model,
+    NumFrames,
+    Start,
+    load_settings,
+    read_references,
+)
+from video_tool.cli.progress import shown_progress
+from video_tool.cli.terminal import print_json, print_text, stderr_console
+
+
+def ask(
+    question: Annotated[
+        str,
+        typer.Argument(help="What to ask. <video> and <image> in it say where each goes.", show_default=False),
+    ],
+    videos: Annotated[list[str] | None, typer.Argument(metavar="[VIDEO]...", help=VIDEO_HELP)] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--image", "-i", metavar="IMAGE", help="An image to look at besides; repeatable."),
+    ] = None,
+    model: Model = None,
+    as_json: AsJson = False,
+    num_frames: NumFrames = None,
+    fps: Fps = None,
+    start: Start = None,
+    end: End = None,
+    max_new_tokens: Annotated[
+        int, typer.Option(help="Most tokens that the answer may have.", rich_help_panel="Answer")
+    ] = 100,
+    temperature: Annotated[
+        float,
+        typer.Option(help="0 always takes the likeliest token; above 0 tokens are drawn.", rich_help_panel="Answer"),
+    ] = 0.0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    attention: Attention = "auto",
+) -> None:
+    """Ask a question about videos and images.
+
+    The answer goes to stdout; what it rests on (frames, model, tokens, seconds, warnings) to stderr.
+    """
+    settings = load_settings()
+    media = read_references([*(videos or ()), *(images or ())])
+    cut = len(videos or ())
+
+    from video_tool.engine import VideoQA
+
+    with shown_progress() as on_progress:
+        answer = VideoQA(
+            model, device=device, dtype=dtype, attention=attention, settings=settings, on_progress=on_progress
+        ).ask(
+            question,
+            media[:cut],
+            media[cut:],
+            num_frames=num_frames,
+            fps=fps,
+            start=start,
+            end=end,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+        )
+    if as_json:
+        print_json(answer.model_dump_json(indent=2))
+        return
+    print_text(answer.text)
+
+    from video_tool.cli.receipt import receipt
+
+    stderr_console().print(receipt(answer))

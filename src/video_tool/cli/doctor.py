@@ -1,0 +1,130 @@
+"""`video-tool doctor`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from video_tool.cli.options import AsJson, Attention, Device, Dtype, Model
+from video_tool.cli.terminal import print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from video_tool.cli.diagnosis import Diagnosis
+
+    Rows = Iterator[tuple[str, str, str]]
+
+_GOOD = "[green]✓[/green]"
+_BAD = "[red]✗[/red]"
+_ABSENT = "[dim]–[/dim]"
+
+
+def doctor(
+    model: Model = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    attention: Attention = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed, what a question would run on, and what is missing.
+
+    Exits with 0 when a question could be asked, with 1 when something needed is missing.
+    """
+    from video_tool.cli.diagnosis import diagnose
+
+    found = diagnose(model, device, dtype, attention)
+    if as_json:
+        print_json(json.dumps({"ready": not found.problems, **asdict(found)}, indent=2, ensure_ascii=False))
+    else:
+        _print_table(found)
+    raise typer.Exit(1 if found.problems else 0)
+
+
+def _print_table(found: Diagnosis) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for heading, rows in (
+        (f"video-tool {found.version or ''}".rstrip(), _about(found)),
+        ("Packages", _packages(found)),
+        ("Extras", _extras(found)),
+        ("Devices", _devices(found)),
+        ("A question would use", _choice(found)),
+        ("Settings", _settings(found)),
+        ("Notes", (("", "•", note) for note in _escaped(found.notes))),
+        ("Missing" if found.problems else "", ((_BAD, "", problem) for problem in _escaped(found.problems))),
+    ):
+        table = _grid(rows)
+        if table.row_count:
+            console.print(f"[bold]{heading}[/bold]")
+            console.print(table)
+            console.print()
+    if not found.problems:
+        console.print(f"{_GOOD} A question can be asked.")
+
+
+def _grid(rows: Rows) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=2, justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _about(found: Diagnosis) -> Rows:
+    yield "", "python", *_escaped([found.python])
+    yield "", "platform", *_escaped([found.platform])
+    yield "", "ffmpeg", "[dim]not needed: decord2 and av bring their own[/dim]"
+
+
+def _packages(found: Diagnosis) -> Rows:
+    for package in found.packages:
+        problem = f"[red]{package.problem}[/red], needed is {package.needed}" if package.problem else ""
+        yield _BAD if problem else _GOOD, package.name, problem or package.version or ""
+
+
+def _extras(found: Diagnosis) -> Rows:
+    for extra in found.extras:
+        line = "" if extra.installed else f"[dim]{_escaped([extra.install])[0]}[/dim]"
+        yield _GOOD if extra.installed else _ABSENT, extra.name, line
+
+
+def _devices(found: Diagnosis) -> Rows:
+    for device in found.devices:
+        memory = f", {device.memory_bytes / 2**30:.1f} GiB" if device.memory_bytes else ""
+        yield "", device.device, f"{device.name}{memory}"
+
+
+def _choice(found: Diagnosis) -> Rows:
+    if found.model:
+        yield "", "model", f"{_escaped([found.model.id])[0]} [dim]({found.model.state})[/dim]"
+        free = found.model.cache_free_bytes
+        space = f" [dim]({free / 2**30:.1f} GiB free)[/dim]" if free is not None else ""
+        yield "", "models in", f"{_escaped([found.model.cache])[0]}{space}"
+    if found.choice:
+        yield "", "device", found.choice.device
+        yield "", "dtype", found.choice.dtype
+        yield "", "attention", found.choice.attention
+        yield "", "because", f"[dim]{_escaped([found.choice.reason])[0]}[/dim]"
+
+
+def _settings(found: Diagnosis) -> Rows:
+    for setting in found.settings:
+        value = _escaped([str(setting.value)])[0]
+        yield "", setting.variable, f"[dim]{value}[/dim]" if setting.default else value
+
+
+def _escaped(texts: list[str]) -> list[str]:
+    """Brackets as themselves: rich would read pip's as markup."""
+    from rich.markup import escape
+
+    return [escape(text) for text in texts]

@@ -1,0 +1,75 @@
+"""`video-tool frames` and `video-tool probe`: a video without a model."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from video_tool.cli.options import VIDEO_HELP, End, Fps, NumFrames, Start, load_settings, read_references
+from video_tool.cli.progress import shown_progress
+from video_tool.cli.terminal import one_line, print_json, stderr_console
+from video_tool.errors import QuestionError, VideoToolError
+
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+Video = Annotated[str, typer.Argument(metavar="VIDEO", help=VIDEO_HELP, show_default=False)]
+
+
+def frames(
+    video: Video,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="SHEET", help="The picture to write: .png, .jpg or .webp."),
+    ],
+    num_frames: NumFrames = None,
+    fps: Fps = None,
+    start: Start = None,
+    end: End = None,
+    columns: Annotated[int | None, typer.Option(help="Frames in a row.", min=1)] = None,
+) -> None:
+    """Draw the frames that a model would be shown on one picture, with their timestamps."""
+    picture_format = _FORMATS.get(output.suffix.lower())
+    if picture_format is None:
+        raise QuestionError(
+            f"a contact sheet can't be written as {output.name}", hint=f"Name it one of *{', *'.join(_FORMATS)}"
+        )
+    settings = load_settings()
+    (reference,) = read_references([video])
+
+    from video_tool.frames import read_video
+    from video_tool.frames.contact_sheet import contact_sheet
+    from video_tool.question import Sampling
+
+    sampling = Sampling(num_frames=num_frames, fps=fps, start=start, end=end)
+    with shown_progress() as on_progress:
+        read = read_video(reference, sampling, settings, on_progress)
+        encoded = io.BytesIO()
+        contact_sheet(read, columns).save(encoded, picture_format)
+    try:
+        output.write_bytes(encoded.getvalue())
+    except OSError as error:
+        raise VideoToolError(
+            f"{output} can't be written: {error.strerror}", hint="Name another place with --output"
+        ) from error
+
+    from video_tool.cli.receipt import video_line
+
+    console = stderr_console()
+    console.print(video_line(read.info, len(read.indices)))
+    for warning in read.warnings:
+        console.print("warning:", one_line(warning), style="yellow")
+
+
+def probe(video: Video) -> None:
+    """Print what is known about a video, as JSON."""
+    settings = load_settings()
+    (reference,) = read_references([video])
+
+    from video_tool.frames import probe_video
+
+    with shown_progress() as on_progress:
+        info = probe_video(reference, settings, on_progress)
+    print_json(info.model_dump_json(indent=2))

@@ -1,0 +1,74 @@
+"""What several commands take, and how it reaches the engine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from video_tool.errors import QuestionError
+
+if TYPE_CHECKING:
+    from video_tool.settings import Settings
+
+_SAMPLING = "Which frames"
+_HARDWARE = "Hardware"
+
+# Bounds are left to the engine, which every way of asking goes through: typer's own checks would word them otherwise.
+NumFrames = Annotated[
+    int | None,
+    typer.Option(help="Frames to look at, of each video. [dim](default: 8)[/dim]", rich_help_panel=_SAMPLING),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(help="Frames to look at per second of video, instead of --num-frames.", rich_help_panel=_SAMPLING),
+]
+Start = Annotated[
+    float | None, typer.Option(help="Seconds: look at nothing before this moment.", rich_help_panel=_SAMPLING)
+]
+End = Annotated[
+    float | None, typer.Option(help="Seconds: look at nothing from this moment on.", rich_help_panel=_SAMPLING)
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="A model of the Hugging Face hub, the folder of a checkpoint, or builtin: "
+        "the small one in the package, which knows moving shapes only.",
+        show_default=False,
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, …", rich_help_panel=_HARDWARE)]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=_HARDWARE)]
+Attention = Annotated[str, typer.Option(help="auto, eager, sdpa, flash_attention_2, …", rich_help_panel=_HARDWARE)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+VIDEO_HELP = "A URL, a path, or - for a file on stdin."
+
+
+def load_settings() -> Settings:
+    """The settings in force; a variable that makes no sense is the user's mistake, not ours."""
+    from pydantic import ValidationError
+
+    from video_tool.settings import Settings
+
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = "_".join(["VIDEO_TOOL", *(str(part).upper() for part in first["loc"])])
+        raise QuestionError(
+            f"{variable}={first['input']}: {first['msg']}", hint=f"Correct the variable {variable}, or unset it"
+        ) from error
+
+
+def read_references(references: Sequence[str]) -> list[str | BinaryIO]:
+    """References as the engine takes them: `-` becomes stdin."""
+    if references.count("-") > 1:
+        raise QuestionError("- was given twice", hint="stdin holds one file; give the others as paths or URLs")
+    if "-" in references and (sys.stdin is None or sys.stdin.isatty()):
+        raise QuestionError("- stands for a file on stdin, and there is none", hint="Try: video-tool … - < video.mp4")
+    return [sys.stdin.buffer if reference == "-" else reference for reference in references]

@@ -1,0 +1,77 @@
+"""What an answer rests on, for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from video_tool.cli.terminal import one_line
+
+if TYPE_CHECKING:
+    from video_tool.answer import FrameStamp, VideoAnswer, VideoInfo
+
+_MOST_STAMPS = 16
+_LABEL_WIDTH = 8
+
+
+def receipt(answer: VideoAnswer) -> Table:
+    """Videos with the frames that were read, model, tokens, seconds and warnings, one row each."""
+    table = Table.grid(padding=(0, 2), expand=False)
+    table.add_column(style="dim", width=_LABEL_WIDTH, no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, info in enumerate(answer.videos):
+        stamps = [frame for frame in answer.frames if frame.video == number]
+        label = "video" if len(answer.videos) == 1 else f"video {number + 1}"
+        table.add_row(label, video_line(info, len(stamps)))
+        table.add_row("", Text(_moments(stamps), style="cyan"))
+    if answer.images:
+        table.add_row("images", Text(str(answer.images)))
+    model = answer.model
+    revision = f" @ {model.revision[:12]}" if model.revision else ""
+    table.add_row(
+        "model",
+        Text(f"{one_line(model.id)}{revision} · {model.device} · {model.dtype} · {model.attention}"),
+    )
+    usage = answer.usage
+    table.add_row("tokens", Text(f"{usage.visual_tokens} visual + {usage.text_tokens} text → {usage.new_tokens} new"))
+    table.add_row("seconds", _seconds(answer))
+    for warning in answer.warnings:
+        table.add_row(Text("warning", style="yellow"), Text(one_line(warning)))
+    if answer.finish_reason == "length":
+        table.add_row(
+            Text("warning", style="yellow"),
+            Text(f"cut off after {usage.new_tokens} new tokens; --max-new-tokens allows more"),
+        )
+    return table
+
+
+def video_line(info: VideoInfo, frames: int) -> Text:
+    """Name, size and length of a video, and how much of it was looked at."""
+    codec = f" · {info.codec}" if info.codec else ""
+    return Text.assemble(
+        (one_line(info.name), "bold"),
+        f" · {info.width}×{info.height} · {info.duration:.2f} s{codec} · {frames} of {info.total_frames} frames",
+    )
+
+
+def _moments(stamps: Sequence[FrameStamp]) -> str:
+    shown = [f"{stamp.timestamp:.2f}" for stamp in stamps]
+    if len(shown) > _MOST_STAMPS:
+        shown = [*shown[: _MOST_STAMPS - 3], "…", *shown[-2:]]
+    return f"at {', '.join(shown)} s"
+
+
+def _seconds(answer: VideoAnswer) -> Text:
+    timings = answer.timings
+    stages = {
+        "fetch": timings.fetch,
+        "decode": timings.decode,
+        "load": timings.load,
+        "prompt": timings.prompt,
+        "generate": timings.generate,
+    }
+    spent = " · ".join(f"{stage} {seconds:.2f}" for stage, seconds in stages.items())
+    return Text.assemble(f"{timings.total:.2f}", (f"  {spent}", "dim"))

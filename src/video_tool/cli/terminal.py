@@ -1,0 +1,70 @@
+"""Where things are printed, and what other packages may not print."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from video_tool.errors import VideoToolError
+
+
+def prepare_process() -> None:
+    """Keep stdout for results and stderr for our own lines; only for a process that is all ours.
+
+    Variables that the user has set win, so that `TRANSFORMERS_VERBOSITY=info video-tool …` still tells more.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A file name may hold bytes that are no text, and an answer letters that an old terminal lacks.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    # Read when these packages are imported, which no command has done yet.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    # With no handler at all, Python prints warnings that are logged to stderr.
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
+def stderr_console() -> Console:
+    """A console for what is not the result."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def print_json(document: str) -> None:
+    """JSON is UTF-8, whatever the terminal's encoding."""
+    typer.echo(document.encode(errors="backslashreplace"))
+
+
+def print_text(text: str) -> None:
+    """Words of a model, which may hold anything: a terminal gets no control sequences out of them."""
+    if sys.stdout.isatty():
+        text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
+    typer.echo(text)
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks as spaces, and with what can't be printed as escapes."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in " ".join(text.split())
+    )
+
+
+def fail(error: VideoToolError) -> None:
+    """Print an error as one line: what happened, then what to do."""
+    sentences = [one_line(part).rstrip(".") for part in (error.message, error.hint) if part]
+    typer.echo(f"{typer.style('video-tool:', fg='red', bold=True)} {'. '.join(sentences)}", err=True)

@@ -1,0 +1,40 @@
+"""Images: from however they are given to RGB pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from video_tool.errors import DecodeError, QuestionError
+from video_tool.progress import OnProgress, ignore_progress
+from video_tool.question import ImageInput
+from video_tool.settings import Settings
+from video_tool.sources import open_source
+
+
+def read_image(image: ImageInput, settings: Settings, on_progress: OnProgress = ignore_progress) -> Image.Image:
+    """An image in RGB, turned upright as its metadata says.
+
+    Raises:
+        QuestionError: an array that is no RGB image.
+        SourceError: the image can't be had.
+        DecodeError: it is no image, or more than Pillow's limit of pixels.
+    """
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise QuestionError(
+                f"an image is an array {image.shape} of {image.dtype}",
+                hint="Give (height, width, 3) RGB bytes (uint8), or a PIL image.",
+            )
+        return Image.fromarray(image)
+    with open_source(image, settings, on_progress) as file:
+        try:
+            with Image.open(file.path) as opened:
+                return ImageOps.exif_transpose(opened).convert("RGB")
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+            raise DecodeError(
+                f"{file.name} can't be read as an image: {type(error).__name__}",
+                hint="Give a PNG, JPEG, WebP or similar; videos go into videos=[…].",
+            ) from error

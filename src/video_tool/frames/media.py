@@ -1,0 +1,42 @@
+"""All videos and images of one question or conversation, fetched and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from video_tool.frames.images import read_image
+from video_tool.frames.reading import Frames, read_video
+from video_tool.progress import OnProgress
+from video_tool.question import VideoQuestion
+from video_tool.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Media:
+    """The videos as their sampled frames, and the images, in the order given."""
+
+    videos: tuple[Frames, ...] = ()
+    images: tuple[Image, ...] = ()
+
+    @classmethod
+    def read(cls, question: VideoQuestion, settings: Settings, on_progress: OnProgress) -> Self:
+        """Fetches and reads what the question is about.
+
+        Raises:
+            QuestionError: the sampling makes no sense, or not for one of the videos.
+            SourceError: a video or image can't be had.
+            DecodeError: no frames come out of one.
+        """
+        return cls(
+            tuple(read_video(video, question.sampling, settings, on_progress) for video in question.videos),
+            tuple(read_image(image, settings, on_progress) for image in question.images),
+        )
+
+    def kept(self) -> Self:
+        """The same for a later turn, which no longer spends time on getting it."""
+        videos = (replace(video, fetch_seconds=0.0, decode_seconds=0.0) for video in self.videos)
+        return replace(self, videos=tuple(videos))

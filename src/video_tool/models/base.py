@@ -1,0 +1,57 @@
+"""What a backend is, and what it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from video_tool.answer import ModelInfo
+from video_tool.progress import OnProgress
+from video_tool.prompt import Prompt, TemplateStyle
+from video_tool.question import GenerationOptions
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What came out of a model for one prompt.
+
+    Attributes:
+        text: the new words alone.
+        visual_tokens: prompt tokens that stand for frames and images.
+        text_tokens: the other prompt tokens.
+        new_tokens: how many were generated, the closing one included.
+        finish_reason: `stop` when the model had said all, `length` when it ran into max_new_tokens.
+        prompt_seconds: tokens and pixel values.
+        generate_seconds: the rest.
+    """
+
+    text: str
+    visual_tokens: int
+    text_tokens: int
+    new_tokens: int
+    finish_reason: Literal["stop", "length"]
+    prompt_seconds: float
+    generate_seconds: float
+
+
+class VideoLanguageModel(Protocol):
+    """A loaded model."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What it is and how it runs."""
+        ...
+
+    @property
+    def processor(self) -> Any:
+        """Holds the chat template: what `build_prompt` renders with."""
+        ...
+
+    @property
+    def style(self) -> TemplateStyle:
+        """How its prompts stand for videos."""
+        ...
+
+    def generate(self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress) -> Generation:
+        """Answers one prompt."""
+        ...

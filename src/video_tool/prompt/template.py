@@ -1,0 +1,131 @@
+"""From messages to the prompt text, by the checkpoint's own chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from video_tool.errors import CheckpointError, PlaceholderError
+from video_tool.frames import Frames
+from video_tool.prompt.placeholders import Message
+
+
+@dataclass(frozen=True)
+class TemplateStyle:
+    """How a family's prompts stand for videos.
+
+    Attributes:
+        takes: `images` — a video becomes one image placeholder a frame; `video` — it stays one video placeholder.
+        image_token: what stands for one image in the text.
+        video_token: what stands for one video in the text; empty for families that take images.
+    """
+
+    takes: Literal["images", "video"]
+    image_token: str
+    video_token: str = ""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The text with its placeholders, and what they stand for, in reading order.
+
+    Attributes:
+        text: as the tokenizer gets it, placeholders not yet multiplied into visual tokens.
+        images: (height, width, 3) RGB bytes each; the frames of videos too, where a video becomes images.
+        videos: the videos that stay videos.
+    """
+
+    text: str
+    images: tuple[NDArray[np.uint8], ...] = field(repr=False)
+    videos: tuple[Frames, ...] = ()
+
+
+def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateStyle) -> Prompt:
+    """Renders a conversation, ready for the assistant's next words.
+
+    Raises:
+        CheckpointError: the checkpoint has no chat template.
+        PlaceholderError: the template lost or added a placeholder.
+    """
+    images, videos = _media(messages, style)
+    rows = [{"role": message.role, "content": _items(message, style)} for message in messages]
+    if _moves_media(processor, style):
+        rows = [{"role": row["role"], "content": _written_out(row["content"], style)} for row in rows]
+    text = _render(processor, rows)
+    for token, wanted in ((style.image_token, len(images)), (style.video_token, len(videos))):
+        if token and text.count(token) != wanted:
+            raise PlaceholderError(
+                f"the prompt holds {text.count(token)} {token} placeholders for {wanted} images or videos",
+                hint=f"Leave {token} out of the question's own words; else the checkpoint's chat template is at fault.",
+            )
+    return Prompt(text, images, videos)
+
+
+def _media(messages: Sequence[Message], style: TemplateStyle) -> tuple[tuple[NDArray[np.uint8], ...], tuple[Frames, ...]]:
+    images: list[NDArray[np.uint8]] = []
+    videos: list[Frames] = []
+    for piece in (piece for message in messages for piece in message.content):
+        if isinstance(piece, Frames):
+            if style.takes == "video":
+                videos.append(piece)
+            else:
+                images.extend(piece.images)
+        elif isinstance(piece, Image.Image):
+            images.append(np.asarray(piece))
+    return tuple(images), tuple(videos)
+
+
+def _items(message: Message, style: TemplateStyle) -> list[dict[str, Any]]:
+    """The message in the form that chat templates read.
+
+    Frames say which of how many they are: templates that don't care leave that aside.
+    """
+    items: list[dict[str, Any]] = []
+    for piece in message.content:
+        if isinstance(piece, str):
+            items.append({"type": "text", "text": piece})
+        elif isinstance(piece, Frames) and style.takes == "video":
+            items.append({"type": "video"})
+        elif isinstance(piece, Frames):
+            count = len(piece.images)
+            items.extend({"type": "image", "frame": number, "frames": count} for number in range(count))
+        else:
+            items.append({"type": "image"})
+    return items
+
+
+def _moves_media(processor: Any, style: TemplateStyle) -> bool:
+    """Whether the template gathers the media of a message in one place, whatever their place in it was."""
+    kind, token = ("video", style.video_token) if style.takes == "video" else ("image", style.image_token)
+    probe = [{"type": "text", "text": "before"}, {"type": kind}, {"type": "text", "text": "behind"}]
+    text = _render(processor, [{"role": "user", "content": probe}])
+    return not text.find("before") < text.find(token) < text.find("behind")
+
+
+def _written_out(content: list[dict[str, Any]], style: TemplateStyle) -> list[dict[str, Any]]:
+    """For templates that move media: where some stand behind words, all are written into the text instead."""
+    kinds = [item["type"] for item in content]
+    if "text" not in kinds or kinds.index("text") == len(kinds) - 1:
+        return content
+    tokens = {"image": style.image_token, "video": style.video_token}
+    text = ""
+    for previous, item in zip([None, *kinds], content, strict=False):
+        piece = item["text"] if item["type"] == "text" else tokens[item["type"]]
+        glued = item["type"] == previous or not text or (item["type"] == "text" and piece[0] in ".,;:!?)")
+        text += piece if glued else f" {piece}"
+    return [{"type": "text", "text": text}]
+
+
+def _render(processor: Any, rows: list[dict[str, Any]]) -> str:
+    if not getattr(processor, "chat_template", None):
+        raise CheckpointError(
+            "the checkpoint has no chat template, so it does not say how to be asked",
+            hint="Use the instruction-tuned or chat version of the model.",
+        )
+    text: str = processor.apply_chat_template(rows, add_generation_prompt=True, tokenize=False)
+    return text

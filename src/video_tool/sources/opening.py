@@ -1,0 +1,174 @@
+"""A reference in, a local file out; what had to be written for that is gone after the with-block."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from video_tool.errors import (
+    QuestionError,
+    SourceError,
+    SourceNotFoundError,
+    SourceRefusedError,
+    SourceTooLargeError,
+)
+from video_tool.progress import OnProgress, ignore_progress
+from video_tool.settings import Settings
+from video_tool.sources.naming import one_line, redact_text, url_name
+from video_tool.sources.policy import check_path, check_url, scheme_of
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A video or image as a local file.
+
+    Attributes:
+        path: where it lies, absolute: a relative `concat:a.mp4` would be a protocol to FFmpeg.
+        name: how errors and answers call it.
+    """
+
+    path: Path
+    name: str
+
+
+@contextmanager
+def open_source(
+    source: str | Path | bytes | BinaryIO, settings: Settings, on_progress: OnProgress = ignore_progress
+) -> Iterator[SourceFile]:
+    """Have a video or image as a local file for the length of a with-block.
+
+    A local file stays where it is. Everything else is written to a private folder that is removed afterwards.
+
+    Args:
+        source: an http or https URL, a path, a file's bytes, or a file object opened for reading bytes.
+        settings: how many bytes and seconds it may take, and how high a video sites are asked for.
+        on_progress: told about the bytes of a download.
+
+    Raises:
+        QuestionError: the source is empty text, or nothing that can be read bytes from.
+        SourceNotFoundError: there is no such file, or no video at the address.
+        SourceRefusedError: no regular file, not readable, or a URL that is not fetched.
+        SourceTooLargeError: more than `settings.max_download_bytes`.
+        DownloadError: the site or the network failed, or took longer than `settings.download_timeout`.
+        SourceError: a file object could not be read, or the temp folder not be written.
+    """
+    if isinstance(source, str):
+        reference = source.strip()
+        if not reference:
+            raise QuestionError("the reference to a video or image is empty", hint="Give a path or a URL.")
+        if scheme_of(reference):
+            check_url(reference)
+            with _private_folder() as folder:
+                # yt-dlp takes half a second to import, and most sources are files.
+                from video_tool.sources.download import fetch
+
+                name = url_name(reference)
+                yield SourceFile(fetch(reference, folder, name, settings, on_progress), name)
+            return
+        check_path(source)
+        source = Path(source)
+    if isinstance(source, Path):
+        yield _local_file(source)
+        return
+    stream, name = _as_stream(source)
+    with _private_folder() as folder:
+        path = folder / "source"
+        _copy(stream, path, name, settings.max_download_bytes)
+        yield SourceFile(path, name)
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    # Windows can't remove a file that an unfinished download still holds: that must not hide the error behind it.
+    with tempfile.TemporaryDirectory(prefix="video-tool-", ignore_cleanup_errors=os.name == "nt") as folder:
+        yield Path(folder)
+
+
+def _local_file(path: Path) -> SourceFile:
+    shown = redact_text(str(path))  # a URL in a Path, or one mistyped, is shown here too
+    is_url = str(path).startswith(("http:/", "https:/"))
+    try:
+        path = path.expanduser().absolute()
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise SourceRefusedError(
+                f"{shown} is {_kind(mode)}, not a file", hint="Give the path of a video or image file."
+            )
+        path.open("rb").close()
+    except SourceRefusedError:
+        raise
+    except PermissionError as error:
+        raise SourceRefusedError(
+            f"{shown} can't be read: permission denied", hint="Check the rights on the file and its folders."
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:  # no such home; a null character in the path
+        raise SourceNotFoundError(
+            f"there is no file {shown}",
+            hint="Pass URLs as text, not as a Path."
+            if is_url
+            else "Check the path; relative ones start at the working directory.",
+        ) from error
+    return SourceFile(path, one_line(path.name))
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _as_stream(source: Any) -> tuple[BinaryIO, str]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source), "bytes"
+    if not callable(getattr(source, "read", None)):
+        raise QuestionError(
+            f"{type(source).__name__} is no reference to a video or image",
+            hint="Give a path, a URL, bytes, or a file object opened with mode 'rb'.",
+        )
+    name = getattr(source, "name", None)  # of an open file; a number where it was opened by descriptor
+    return source, one_line(Path(name).name) if isinstance(name, str) and name else "file object"
+
+
+def _copy(stream: BinaryIO, path: Path, name: str, max_bytes: int) -> None:
+    copied = 0
+    with path.open("wb") as file:
+        while chunk := _read(stream, name):
+            copied += len(chunk)
+            if copied > max_bytes:
+                raise SourceTooLargeError(
+                    f"{name} is larger than {max_bytes:,} bytes",
+                    hint="Raise VIDEO_TOOL_MAX_DOWNLOAD_BYTES, or save it and pass the path.",
+                )
+            try:
+                file.write(chunk)
+                file.flush()
+            except OSError as error:
+                raise SourceError(
+                    f"{name} can't be written to the temp folder: {error.strerror}",
+                    hint="Free some space there, or set TMPDIR to another folder.",
+                ) from error
+
+
+def _read(stream: Any, name: str) -> bytes:
+    try:
+        chunk = stream.read(_CHUNK)
+    except OSError as error:
+        raise SourceError(
+            f"{name} can't be read: {error.strerror or type(error).__name__}", hint="Save it and pass the path."
+        ) from error
+    except ValueError as error:  # a closed file; text mode on what is no text
+        raise QuestionError(
+            f"the file object {name} can't be read as bytes",
+            hint="Keep it open until the answer is there, and open it with mode 'rb'.",
+        ) from error
+    if isinstance(chunk, str):
+        raise QuestionError(f"the file object {name} was opened as text", hint="Open it with mode 'rb'.")
+    return chunk

@@ -1,0 +1,121 @@
+"""A real web server on the loopback interface, for tests of everything that fetches."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_BLOCK = 1 << 14
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the server answers at one path.
+
+    Attributes:
+        body: what is sent.
+        content_type: the header of that name; None leaves it out.
+        status: the HTTP status.
+        headers: further headers.
+        with_length: whether Content-Length announces the body; without it, the closed connection ends it.
+        announced: the length to announce instead of the true one.
+        drip_after: from this byte on, a byte every 20 milliseconds.
+        repeat: how often the body is sent, at the most: the client may leave earlier.
+        user_and_password: Basic credentials that are asked for, as in the header.
+    """
+
+    body: bytes = b""
+    content_type: str | None = "application/octet-stream"
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    with_length: bool = True
+    announced: int | None = None
+    drip_after: int | None = None
+    repeat: int = 1
+    user_and_password: str | None = None
+
+
+@dataclass
+class Site:
+    """A running server.
+
+    Attributes:
+        url: its address, without a slash at the end.
+        hits: how often each path was asked for, without its query.
+        sent: bytes of body sent for each path.
+    """
+
+    url: str
+    hits: Counter[str] = field(default_factory=Counter)
+    sent: Counter[str] = field(default_factory=Counter)
+    pages: dict[str, Page] = field(default_factory=dict)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def put(self, path: str, body: bytes = b"", **options: Any) -> str:
+        """Serve a page at `path`; returns its URL."""
+        self.pages[path] = Page(body, **options)
+        return self.url + path
+
+    def redirect(self, path: str, target: str) -> str:
+        """Redirect `path` to `target`; returns the URL that redirects."""
+        return self.put(path, status=302, headers=(("Location", target),))
+
+
+@contextmanager
+def serve() -> Iterator[Site]:
+    """Run a server for the length of a with-block."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.site = site = Site(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        site.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        site: Site = self.server.site  # type: ignore[attr-defined]
+        path = self.path.partition("?")[0]
+        site.hits[path] += 1
+        page = site.pages.get(path, Page(b"not here", status=404))
+        if page.user_and_password and self.headers["Authorization"] != f"Basic {page.user_and_password}":
+            page = Page(b"who are you?", status=401)
+        self.send_response(page.status)
+        for name, value in page.headers:
+            self.send_header(name, value)
+        if page.content_type:
+            self.send_header("Content-Type", page.content_type)
+        if page.with_length:
+            self.send_header("Content-Length", str(page.announced or len(page.body) * page.repeat))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        try:
+            for _ in range(page.repeat):
+                self._send(site, path, page)
+        except OSError:
+            pass  # the client has left
+
+    do_HEAD = do_GET
+
+    def _send(self, site: Site, path: str, page: Page) -> None:
+        quick = len(page.body) if page.drip_after is None else page.drip_after
+        for start in range(0, quick, _BLOCK):
+            site.sent[path] += self.wfile.write(page.body[start : min(start + _BLOCK, quick)])
+        for byte in page.body[quick:]:
+            if site.stopping.wait(0.02):
+                return
+            site.sent[path] += self.wfile.write(bytes((byte,)))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
