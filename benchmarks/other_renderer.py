@@ -162,9 +162,10 @@ def _places(rng: np.random.Generator, canvas: _Canvas, motions: tuple[str, ...])
 
 def _shown(rng: np.random.Generator, canvas: _Canvas, motions: tuple[str, ...], num_frames: int) -> NDArray[np.bool_]:
     """Whether the shape is visible in each frame, blinking so that the sampled frames hold both states."""
-    shown = np.ones(canvas.total, bool)
-    sampled = np.unique(np.arange(num_frames) * canvas.total // num_frames)
-    for motion, (start, stop) in zip(motions, _stretches(canvas.total, len(motions)), strict=True):
+    total = canvas.total
+    shown = np.ones(total, bool)
+    sampled = np.unique(np.arange(num_frames) * total // num_frames)
+    for motion, (start, stop) in zip(motions, _stretches(total, len(motions)), strict=True):
         if motion != "blinking":
             continue
         seconds = np.arange(stop - start) / float(canvas.rate)
@@ -174,7 +175,9 @@ def _shown(rng: np.random.Generator, canvas: _Canvas, motions: tuple[str, ...], 
         for _ in range(1000):
             period = rng.uniform(shortest, longest)
             shown[start:stop] = (seconds / period + rng.random()) % 1 < rng.uniform(0.4, 0.6)
-            if shown[caught].any() and not shown[caught].all():
+            # blinking all the time has to show in both halves: else it is blinking in one half alone
+            parts = [caught] if len(motions) == 2 else [caught[caught < total // 2], caught[caught >= total // 2]]
+            if all(shown[part].any() and not shown[part].all() for part in parts):
                 break
         else:
             raise ValueError(f"no blink is visible in the sampled frames {caught.tolist()}")

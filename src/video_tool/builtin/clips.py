@@ -91,14 +91,16 @@ class Clip:
         return tuple(leg.motion for leg in self.legs)
 
     def shows_its_motions(self, times: NDArray[np.float64]) -> bool:
-        """Whether these moments of the clip tell its motions: a blink must be caught both ways."""
+        """Whether these moments of the clip tell its motions.
+
+        A blink must be caught both ways, and one that goes on all the time in both halves: caught in one
+        half alone, it can't be told from blinking in that half.
+        """
         _, _, _, visible = tracks(self, times)
-        if not visible.any():
-            return False
-        which = _leg_of(self, times)
-        for number, leg in enumerate(self.legs):
-            seen = visible[which == number]
-            if not len(seen) or (leg.motion == "blinking" and seen.all()) or not seen.any():
+        half = np.minimum((times * 2).astype(np.int64), 1)
+        for number, motion in enumerate(self.motions * (3 - len(self.motions))):
+            seen = visible[half == number]
+            if not seen.any() or (motion == "blinking" and seen.all()):
                 return False
         return True
 

@@ -10,9 +10,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
+from video_tool.builtin import CHECKPOINT
 from video_tool.cli.options import load_settings
 from video_tool.errors import VideoToolError
 
@@ -212,13 +213,14 @@ def _model_state(model: str) -> ModelState:
         return ModelState(model, words, str(cache), free)
 
     if model == "builtin":
-        if any(Path(str(resources.files("video_tool"))).glob("builtin/**/*.safetensors")):
+        if any(CHECKPOINT.glob("*.safetensors")):
             return state("in the package")
         raise ModelNotFoundError(
             "the built-in model's weights are not in this copy of the package", hint="Reinstall it"
         )
-    if Path(model).is_dir():
-        if (Path(model) / "config.json").is_file():
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if (folder / "config.json").is_file():
             return state("a folder on this machine")
         raise ModelNotFoundError(f"{model} holds no config.json", hint="Name the folder of a checkpoint")
     try:

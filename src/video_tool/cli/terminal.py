@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from video_tool.errors import VideoToolError
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from video_tool.errors import VideoToolError
 
 
 def prepare_process() -> None:
@@ -46,14 +46,23 @@ def stderr_console() -> Console:
 
 def print_json(document: str) -> None:
     """JSON is UTF-8, whatever the terminal's encoding."""
-    typer.echo(document.encode(errors="backslashreplace"))
+    _print(document.encode(errors="backslashreplace"))
 
 
 def print_text(text: str) -> None:
     """Words of a model, which may hold anything: a terminal gets no control sequences out of them."""
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
-    typer.echo(text)
+    _print(text)
+
+
+def _print(result: str | bytes) -> None:
+    try:
+        typer.echo(result)
+    except BrokenPipeError:  # whoever read it has seen enough: typer leaves quietly
+        raise
+    except OSError as error:
+        raise VideoToolError(f"stdout can't be written: {error.strerror}", hint="See where it leads") from error
 
 
 def one_line(text: str) -> str:

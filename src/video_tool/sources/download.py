@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError
 from video_tool.errors import DownloadError, SourceError, SourceNotFoundError, SourceRefusedError
 from video_tool.progress import OnProgress, Progress
 from video_tool.settings import Settings
+from video_tool.sources.failures import unwritable
 from video_tool.sources.limits import Aborted, LimitedYoutubeDL, Limits
 from video_tool.sources.naming import redact, redact_text
 
@@ -72,10 +73,14 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         "post_hooks": [lambda file: files.append(Path(file))],
         "match_filter": _refuse_live(url),
     }
-    with _no_plugins(), LimitedYoutubeDL(options, limits) as ydl:
-        aborted = None
+    with _no_plugins():
+        ydl = LimitedYoutubeDL(options, limits)
+    aborted = None
+    with ydl:
         try:
             ydl.extract_info(url)
+        except SourceRefusedError:
+            raise
         except Aborted as abort:
             aborted = abort.error
         except Exception as error:
@@ -93,7 +98,9 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
         # Without `+` nothing has to be merged, which would take FFmpeg's program; sound is not needed.
         "format": f"bestvideo{height}/best{height}/worstvideo/worst",
         "paths": {"home": str(folder)},
-        "outtmpl": {"default": "source"},  # what it is, decoding finds out: /clip.php may well be a video
+        # No extension: decoding finds out what it is. yt-dlp would refuse a video called clip.php or clip.exe.
+        "outtmpl": {"default": "source"},
+        "final_ext": "unknown_video",
         "noplaylist": True,
         "playlist_items": "1",
         "lazy_playlist": True,
@@ -126,7 +133,7 @@ class _Silence:
 
 
 @contextmanager
-def _no_plugins() -> Iterator[None]:
+def _no_plugins() -> Generator[None]:
     # Whatever package of the name yt_dlp_plugins lies on the path would be run.
     before = os.environ.get("YTDLP_NO_PLUGINS")
     os.environ["YTDLP_NO_PLUGINS"] = "1"
@@ -142,7 +149,7 @@ def _no_plugins() -> Iterator[None]:
 def _refuse_live(url: str) -> Callable[..., None]:
     def check(info: dict[str, Any], *, incomplete: bool = False) -> None:  # noqa: ARG001
         if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming", "post_live"):
-            raise Aborted(_live(redact(url)))
+            raise _live(redact(url))  # not Aborted: here yt-dlp would make a new one of its own
 
     return check
 
@@ -185,6 +192,8 @@ def _translate(error: Exception, url: str, failure: RequestError | None) -> Sour
     said = next((cause for cause in causes if isinstance(cause, ExtractorError)), None)
     if said is not None:
         return _of_site(said, shown, url)
+    if "unable to write data" in str(error) or "unable to open for writing" in str(error):
+        return unwritable(shown)
     if "any data blocks" in str(error):
         return SourceNotFoundError(f"there is nothing at {shown}: 0 bytes came", hint="Check the address.")
     broke_off = "[download]" in str(error)

@@ -17,8 +17,9 @@ from yt_dlp.networking import Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError, TransportError
 from yt_dlp.utils import DownloadCancelled
 
-from video_tool.errors import DownloadError, SourceTooLargeError
+from video_tool.errors import DownloadError
 from video_tool.settings import Settings
+from video_tool.sources.failures import too_large
 
 _PIECE = 1 << 16
 
@@ -59,12 +60,7 @@ class Limits:
     def check_bytes(self, count: int) -> None:
         """Abort the download when `count` bytes are too many for it."""
         if count > self._max_bytes:
-            raise Aborted(
-                SourceTooLargeError(
-                    f"{self._name} is larger than {self._max_bytes:,} bytes",
-                    hint="Raise VIDEO_TOOL_MAX_DOWNLOAD_BYTES, or ask about a smaller file.",
-                )
-            )
+            raise Aborted(too_large(self._name, self._max_bytes))
 
 
 class LimitedYoutubeDL(YoutubeDL):
@@ -74,7 +70,7 @@ class LimitedYoutubeDL(YoutubeDL):
         failure: the last thing that went wrong on the network; yt-dlp forgets it when it has retried in vain.
     """
 
-    def __init__(self, params: dict[str, Any], limits: Limits) -> None:
+    def __init__(self, params: Any, limits: Limits) -> None:
         self.failure: RequestError | None = None
         self._limits = limits
         super().__init__(params)

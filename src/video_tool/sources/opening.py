@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,14 @@ from video_tool.errors import (
     SourceError,
     SourceNotFoundError,
     SourceRefusedError,
-    SourceTooLargeError,
 )
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.settings import Settings
+from video_tool.sources.failures import too_large, unwritable
 from video_tool.sources.naming import one_line, redact_text, url_name
 from video_tool.sources.policy import check_path, check_url, scheme_of
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class SourceFile:
 @contextmanager
 def open_source(
     source: str | Path | bytes | BinaryIO, settings: Settings, on_progress: OnProgress = ignore_progress
-) -> Iterator[SourceFile]:
+) -> Generator[SourceFile]:
     """Have a video or image as a local file for the length of a with-block.
 
     A local file stays where it is. Everything else is written to a private folder that is removed afterwards.
@@ -67,11 +67,11 @@ def open_source(
             raise QuestionError("the reference to a video or image is empty", hint="Give a path or a URL.")
         if scheme_of(reference):
             check_url(reference)
-            with _private_folder() as folder:
+            name = url_name(reference)
+            with _private_folder(name) as folder:
                 # yt-dlp takes half a second to import, and most sources are files.
                 from video_tool.sources.download import fetch
 
-                name = url_name(reference)
                 yield SourceFile(fetch(reference, folder, name, settings, on_progress), name)
             return
         check_path(source)
@@ -80,17 +80,21 @@ def open_source(
         yield _local_file(source)
         return
     stream, name = _as_stream(source)
-    with _private_folder() as folder:
+    with _private_folder(name) as folder:
         path = folder / "source"
         _copy(stream, path, name, settings.max_download_bytes)
         yield SourceFile(path, name)
 
 
 @contextmanager
-def _private_folder() -> Iterator[Path]:
-    # Windows can't remove a file that an unfinished download still holds: that must not hide the error behind it.
-    with tempfile.TemporaryDirectory(prefix="video-tool-", ignore_cleanup_errors=os.name == "nt") as folder:
-        yield Path(folder)
+def _private_folder(name: str) -> Generator[Path]:
+    try:
+        # Windows can't remove a file that a broken-off download still holds: that must not hide the error behind it.
+        folder = tempfile.TemporaryDirectory(prefix="video-tool-", ignore_cleanup_errors=os.name == "nt")
+    except OSError as error:
+        raise unwritable(name) from error
+    with folder as path:
+        yield Path(path)
 
 
 def _local_file(path: Path) -> SourceFile:
@@ -139,22 +143,17 @@ def _as_stream(source: Any) -> tuple[BinaryIO, str]:
 
 def _copy(stream: BinaryIO, path: Path, name: str, max_bytes: int) -> None:
     copied = 0
-    with path.open("wb") as file:
-        while chunk := _read(stream, name):
-            copied += len(chunk)
-            if copied > max_bytes:
-                raise SourceTooLargeError(
-                    f"{name} is larger than {max_bytes:,} bytes",
-                    hint="Raise VIDEO_TOOL_MAX_DOWNLOAD_BYTES, or save it and pass the path.",
-                )
-            try:
+    try:
+        with path.open("wb") as file:
+            while chunk := _read(stream, name):
+                copied += len(chunk)
+                if copied > max_bytes:
+                    raise too_large(name, max_bytes)
                 file.write(chunk)
-                file.flush()
-            except OSError as error:
-                raise SourceError(
-                    f"{name} can't be written to the temp folder: {error.strerror}",
-                    hint="Free some space there, or set TMPDIR to another folder.",
-                ) from error
+    except SourceError:
+        raise
+    except OSError as error:
+        raise unwritable(name) from error
 
 
 def _read(stream: Any, name: str) -> bytes:
