@@ -100,7 +100,7 @@ def ask_scene(job: tuple[str, int]) -> list[Outcome]:
             path, facts = write(rng, Path(folder), f"{index}", num_frames, same)
             videos.append(path)
             shown.append(facts)
-        images = [_image(rng, Path(folder), shown)] if rng.random() < 0.1 else []
+        images = [_image(rng, Path(folder), shown)] if count < 3 and rng.random() < 0.12 else []
         turns = random_conversation(rng, shown, int(rng.integers(1, 4)))
         conversation = _model().conversation(videos, images, num_frames=num_frames)
         return [

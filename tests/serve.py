@@ -25,6 +25,8 @@ class Page:
         with_length: whether Content-Length announces the body; without it, the closed connection ends it.
         announced: the length to announce instead of the true one.
         drip_after: from this byte on, a byte every 20 milliseconds.
+        stall_after: from this byte on, nothing more, and the connection stays open.
+        later_status: the status from the second request on.
         repeat: how often the body is sent, at the most: the client may leave earlier.
         user_and_password: Basic credentials that are asked for, as in the header.
     """
@@ -36,6 +38,8 @@ class Page:
     with_length: bool = True
     announced: int | None = None
     drip_after: int | None = None
+    stall_after: int | None = None
+    later_status: int | None = None
     repeat: int = 1
     user_and_password: str | None = None
 
@@ -90,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         page = site.pages.get(path, Page(b"not here", status=404))
         if page.user_and_password and self.headers["Authorization"] != f"Basic {page.user_and_password}":
             page = Page(b"who are you?", status=401)
-        self.send_response(page.status)
+        self.send_response(page.later_status if page.later_status and site.hits[path] > 1 else page.status)
         for name, value in page.headers:
             self.send_header(name, value)
         if page.content_type:
@@ -106,16 +110,20 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             pass  # the client has left
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _send(self, site: Site, path: str, page: Page) -> None:
-        quick = len(page.body) if page.drip_after is None else page.drip_after
+        stop = len(page.body) if page.stall_after is None else page.stall_after
+        quick = stop if page.drip_after is None else page.drip_after
         for start in range(0, quick, _BLOCK):
             site.sent[path] += self.wfile.write(page.body[start : min(start + _BLOCK, quick)])
-        for byte in page.body[quick:]:
+        for byte in page.body[quick:stop]:
             if site.stopping.wait(0.02):
                 return
             site.sent[path] += self.wfile.write(bytes((byte,)))
+        if stop < len(page.body):
+            site.stopping.wait()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass

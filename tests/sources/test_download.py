@@ -5,6 +5,9 @@ from typing import Any
 import av
 import pytest
 from PIL import Image
+from yt_dlp.networking.exceptions import CertificateVerifyError
+from yt_dlp.utils import DownloadError as YtdlpError
+from yt_dlp.utils import ExtractorError
 
 from tests.serve import Site
 from video_tool.errors import (
@@ -18,6 +21,7 @@ from video_tool.errors import (
 from video_tool.progress import Progress
 from video_tool.settings import Settings
 from video_tool.sources import open_source
+from video_tool.sources.download import translate
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{}\n"
 HLS = "application/vnd.apple.mpegurl"
@@ -135,7 +139,10 @@ def test_the_video_of_a_page(site: Site, mp4: bytes):
 def test_a_page_without_video(site: Site):
     page = b"<html><body>SECRET words</body></html>"
     refused(site.put("/page.html", page, content_type="text/html") + "?SECRET", SourceNotFoundError)
-    refused(site.put("/a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", content_type="image/svg+xml"), SourceNotFoundError)  # fmt: skip
+    drawing = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    feed = b"<rss><channel><title>nothing yet</title></channel></rss>"
+    refused(site.put("/feed.xml", feed, content_type="text/xml"), SourceNotFoundError)
+    refused(site.put("/a.svg", drawing, content_type="image/svg+xml"), SourceNotFoundError)
 
 
 def test_a_playlist_of_segments(site: Site, mp4: bytes):
@@ -220,13 +227,29 @@ def test_a_server_that_drips_is_left_in_time(site: Site, mp4: bytes, content_typ
     assert "0.3 seconds" in str(error)
 
 
+@pytest.mark.parametrize("content_type", ["video/mp4", "text/html"])
+def test_a_server_that_stalls_is_left_in_time(site: Site, mp4: bytes, content_type: str):
+    url = site.put("/stall", b"<html>" + mp4, content_type=content_type, stall_after=2000)
+    refused(url + "?SECRET", DownloadError, retryable=True, download_timeout=0.3)
+
+
+def test_a_server_that_fails_half_way(site: Site, mp4: bytes):
+    url = site.put("/cats.mp4", mp4, content_type="video/mp4", later_status=503)
+    assert "503" in str(refused(url, DownloadError, retryable=True))
+    assert site.hits["/cats.mp4"] > 2  # it was tried again
+
+
+def test_a_certificate_of_nobody():
+    upstream = YtdlpError("ERROR: unable to verify")
+    upstream.__context__ = CertificateVerifyError("self-signed certificate")
+    assert "certificate" in str(translate(upstream, "https://site.example/a"))
+
+
 def test_a_full_temp_folder(site: Site, mp4: bytes, small_files_only: None):
     assert "temp folder" in str(refused(site.put("/cats.mp4", mp4, content_type="video/mp4"), SourceError))
 
 
-def test_plugins_of_others_do_not_run(
-    site: Site, mp4: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-):
+def test_plugins_of_others_do_not_run(site: Site, mp4: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     plugin = tmp_path / "yt_dlp_plugins" / "extractor" / "spy.py"
     plugin.parent.mkdir(parents=True)
     plugin.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
@@ -236,3 +259,43 @@ def test_plugins_of_others_do_not_run(
     monkeypatch.setattr(all_plugins_loaded, "value", False)
     content(site.put("/cats.mp4", mp4, content_type="video/mp4"))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ("Private video. Sign in if you've been granted access to this video", SourceRefusedError, "Private video"),
+        ("Sign in to confirm you’re not a bot. Use --cookies for the authentication", SourceRefusedError, "not a bot"),
+        ("Join this channel to get access to members-only content", SourceRefusedError, "members-only"),
+        ("This video is DRM protected", SourceRefusedError, "DRM"),
+        ("The uploader has not made this video available in your country", SourceRefusedError, "your country"),
+        ("This live event will begin in 3 hours.", SourceRefusedError, "live stream"),
+        ("Video unavailable", SourceNotFoundError, "Video unavailable"),
+        ("This video has been removed by the uploader", SourceNotFoundError, "removed"),
+        ("Requested format is not available. Use --list-formats", SourceNotFoundError, "no video"),
+        ("No video formats found!", SourceNotFoundError, "no video"),
+        ("Something else, see https://site.example/help?id=7", DownloadError, "https://site.example/help"),
+        ("Video unavailable: SECRET", SourceNotFoundError, "is gone"),
+    ],
+)
+def test_what_sites_say(said: str, error: type[VideoToolError], words: str):
+    upstream = YtdlpError("ERROR: " + said)
+    upstream.__context__ = ExtractorError(said, expected=True, ie="youtube", video_id="abc")
+    ours = translate(upstream, "https://user:SECRET@site.example/watch?v=SECRET")
+    assert type(ours) is error
+    assert words in str(ours)
+    assert "SECRET" not in str(ours)
+    assert ours.hint
+    assert not ours.retryable
+
+
+def test_a_disk_that_fills_between_two_blocks():
+    upstream = YtdlpError("ERROR: unable to write data: [Errno 28] No space left on device")
+    assert "temp folder" in str(translate(upstream, "https://site.example/a"))
+
+
+def test_a_site_that_changed_is_not_quoted():
+    upstream = ExtractorError("Unable to extract title", ie="youtube")
+    ours = translate(upstream, "https://site.example/a?SECRET")
+    assert str(ours) == "https://site.example/a can't be downloaded"
+    assert "yt-dlp" in ours.hint

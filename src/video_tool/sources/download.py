@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, RequestError, TransportError
-from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError
+from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnavailableVideoError, UnsupportedError
 
 from video_tool.errors import DownloadError, SourceError, SourceNotFoundError, SourceRefusedError
 from video_tool.progress import OnProgress, Progress
@@ -84,7 +84,7 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         except Aborted as abort:
             aborted = abort.error
         except Exception as error:
-            raise _translate(error, url, ydl.failure) from error
+            raise translate(error, url, ydl.failure) from error
     if aborted is not None:
         raise aborted
     if not files:
@@ -169,7 +169,14 @@ def _no_video(shown: str) -> SourceError:
     )
 
 
-def _translate(error: Exception, url: str, failure: RequestError | None) -> SourceError:
+def translate(error: Exception, url: str, failure: RequestError | None = None) -> SourceError:
+    """Return an error of yt-dlp's in our words.
+
+    Args:
+        error: what `extract_info` raised.
+        url: what it was asked for; the parts that may be secret are not repeated.
+        failure: what went wrong on the network before that, in case `error` says nothing of it.
+    """
     shown = redact(url)
     causes = list(_causes(error))
     if len(causes) == 1 and failure is not None:
@@ -177,6 +184,8 @@ def _translate(error: Exception, url: str, failure: RequestError | None) -> Sour
     for cause in causes:
         if isinstance(cause, HTTPError):
             return _of_status(cause.status, shown)
+        if isinstance(cause, UnavailableVideoError):  # the OSErrors of the network come as others
+            return unwritable(shown)
         if isinstance(cause, UnsupportedError):
             return _no_video(shown)
         if isinstance(cause, CertificateVerifyError):
