@@ -114,7 +114,7 @@ def train_together(
 def _run(name, learner, conversations, steps, batch, rate, folder, look) -> None:  # noqa
     learner.train()
     parameters = [p for p in learner.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.05)
     for step in (progress := Progress(name, steps, folder / f"{name}.state.pt", learner, optimiser, schedule)):
         drawn = conversations.batch(np.random.default_rng([2, step]), batch)

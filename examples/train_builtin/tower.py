@@ -64,7 +64,7 @@ def train(bank: Bank, folder: Path, steps: int, batch: int = 96) -> None:
         return
     torch.manual_seed(0)
     reader = FrameReader()
-    optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=0.03, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=0.03, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.1)
     held_out = len(bank) - 500
     progress = Progress("vision tower", steps, folder / "tower.state.pt", reader, optimiser, schedule)
