@@ -60,11 +60,12 @@ class Conversations:
             self.same[tuple(bank.motions[clip])].append(int(clip))
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        count = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15]))
+        # much the same length throughout a batch: little of it is padding
+        count, turns_each = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])), int(rng.integers(1, 5))
         rows, media = [], []
         for _ in range(size):
             seen = self._media(rng, count)
-            turns = random_conversation(rng, [m.shown for m in seen], int(rng.integers(1, 5)))
+            turns = random_conversation(rng, [m.shown for m in seen], turns_each)
             rows.append(self._encode(rng, turns, seen))
             media.append(seen)
         return self._collate(rows, media)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
@@ -16,7 +16,6 @@ from video_tool.models import Generation, VideoLanguageModel
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, build_prompt, place_media
 from video_tool.question import (
-    FrameSequence,
     GenerationOptions,
     ImageInput,
     Sampling,
@@ -24,6 +23,7 @@ from video_tool.question import (
     VideoQuestion,
 )
 from video_tool.settings import Settings
+
 
 class VideoQA:
     """Asks a video-language model questions about videos and images.
@@ -161,9 +161,7 @@ class VideoQA:
         _check(question)
         return Media.read(question, self.settings, self.on_progress)
 
-    def reply(
-        self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
-    ) -> VideoAnswer:
+    def reply(self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float) -> VideoAnswer:
         """The model's next words in a conversation whose media are read already.
 
         Args:
@@ -172,8 +170,9 @@ class VideoQA:
             options: how to generate.
             began: `time.perf_counter()` when the question came in.
         """
-        asked = time.perf_counter()
+        _check_options(options)
         with self._lock:
+            asked = time.perf_counter()
             model = self._load()
             loaded = time.perf_counter()
             prompt = build_prompt(messages, model.processor, model.style)
@@ -198,19 +197,22 @@ def _check(question: VideoQuestion) -> None:
         raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
     if not question.videos and not question.images:
         raise QuestionError("there is no video and no image", hint="Give at least one of them.")
-    if question.generation.max_new_tokens < 1:
-        raise QuestionError(
-            f"max_new_tokens is {question.generation.max_new_tokens}", hint="Allow the answer 1 token or more."
-        )
-    if not question.generation.temperature >= 0:
-        raise QuestionError(f"temperature is {question.generation.temperature}", hint="Give 0 or more.")
+    _check_options(question.generation)
+
+
+def _check_options(options: GenerationOptions) -> None:
+    if options.max_new_tokens < 1:
+        raise QuestionError(f"max_new_tokens is {options.max_new_tokens}", hint="Allow the answer 1 token or more.")
+    if not options.temperature >= 0:
+        raise QuestionError(f"temperature is {options.temperature}", hint="Give 0 or more.")
 
 
 def _several(name: str, given: object) -> tuple[object, ...]:
     """Catches the likeliest slip: one video where a list of them is asked for."""
-    if isinstance(given, str | bytes | Path | FrameSequence) or hasattr(given, "read"):
+    single = isinstance(given, str | bytes) or hasattr(given, "read") or hasattr(given, "__array_interface__")
+    if single or not isinstance(given, Iterable):
         raise QuestionError(f"{name} is a single {type(given).__name__}", hint=f"Give a list: {name}=[…].")
-    return tuple(given)  # type: ignore[arg-type]
+    return tuple(given)
 
 
 def _receipt(

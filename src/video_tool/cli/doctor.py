@@ -56,8 +56,8 @@ def _print_table(found: Diagnosis) -> None:
         ("Devices", _devices(found)),
         ("A question would use", _choice(found)),
         ("Settings", _settings(found)),
-        ("Notes", (("", "•", note) for note in _escaped(found.notes))),
-        ("Missing" if found.problems else "", ((_BAD, "", problem) for problem in _escaped(found.problems))),
+        ("Notes", (("", "•", _escaped(note)) for note in found.notes)),
+        ("Missing" if found.problems else "", ((_BAD, "", _escaped(problem)) for problem in found.problems)),
     ):
         table = _grid(rows)
         if table.row_count:
@@ -81,20 +81,20 @@ def _grid(rows: Rows) -> Table:
 
 
 def _about(found: Diagnosis) -> Rows:
-    yield "", "python", *_escaped([found.python])
-    yield "", "platform", *_escaped([found.platform])
+    yield "", "python", _escaped(found.python)
+    yield "", "platform", _escaped(found.platform)
     yield "", "ffmpeg", "[dim]not needed: decord2 and av bring their own[/dim]"
 
 
 def _packages(found: Diagnosis) -> Rows:
     for package in found.packages:
-        problem = f"[red]{package.problem}[/red], needed is {package.needed}" if package.problem else ""
+        problem = f"[red]{_escaped(package.problem)}[/red], needed is {package.needed}" if package.problem else ""
         yield _BAD if problem else _GOOD, package.name, problem or package.version or ""
 
 
 def _extras(found: Diagnosis) -> Rows:
     for extra in found.extras:
-        line = "" if extra.installed else f"[dim]{_escaped([extra.install])[0]}[/dim]"
+        line = "" if extra.installed else f"[dim]{_escaped(extra.install)}[/dim]"
         yield _GOOD if extra.installed else _ABSENT, extra.name, line
 
 
@@ -106,25 +106,25 @@ def _devices(found: Diagnosis) -> Rows:
 
 def _choice(found: Diagnosis) -> Rows:
     if found.model:
-        yield "", "model", f"{_escaped([found.model.id])[0]} [dim]({found.model.state})[/dim]"
+        yield "", "model", f"{_escaped(found.model.id)} [dim]({found.model.state})[/dim]"
         free = found.model.cache_free_bytes
         space = f" [dim]({free / 2**30:.1f} GiB free)[/dim]" if free is not None else ""
-        yield "", "models in", f"{_escaped([found.model.cache])[0]}{space}"
+        yield "", "models in", f"{_escaped(found.model.cache)}{space}"
     if found.choice:
         yield "", "device", found.choice.device
         yield "", "dtype", found.choice.dtype
         yield "", "attention", found.choice.attention
-        yield "", "because", f"[dim]{_escaped([found.choice.reason])[0]}[/dim]"
+        yield "", "because", f"[dim]{_escaped(found.choice.reason)}[/dim]"
 
 
 def _settings(found: Diagnosis) -> Rows:
     for setting in found.settings:
-        value = _escaped([str(setting.value)])[0]
+        value = _escaped(str(setting.value))
         yield "", setting.variable, f"[dim]{value}[/dim]" if setting.default else value
 
 
-def _escaped(texts: list[str]) -> list[str]:
+def _escaped(text: str) -> str:
     """Brackets as themselves: rich would read pip's as markup."""
     from rich.markup import escape
 
-    return [escape(text) for text in texts]
+    return escape(text)

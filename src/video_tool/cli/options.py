@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 _SAMPLING = "Which frames"
 _HARDWARE = "Hardware"
 
+DEFAULT_NUM_FRAMES = 8
+"""The settings', which take too long to import for a page of help; a test holds the two together."""
+
 # Bounds are left to the engine, which every way of asking goes through: typer's own checks would word them otherwise.
 NumFrames = Annotated[
     int | None,
-    typer.Option(help="Frames to look at, of each video. [dim](default: 8)[/dim]", rich_help_panel=_SAMPLING),
+    typer.Option(
+        help=f"Frames to look at, of each video. [dim](default: {DEFAULT_NUM_FRAMES})[/dim]", rich_help_panel=_SAMPLING
+    ),
 ]
 Fps = Annotated[
     float | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ _SUBJECT_WIDTH = 40
 
 
 @contextmanager
-def shown_progress() -> Iterator[OnProgress]:
+def shown_progress() -> Generator[OnProgress]:
     """Show on stderr what the engine is doing, until the block ends; nothing when nobody watches."""
     if not sys.stderr.isatty():
         yield ignore_progress

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from video_tool.answer import FrameStamp, VideoAnswer, VideoInfo
 
 _MOST_STAMPS = 16
-_LABEL_WIDTH = 8
+_WORTH_TELLING = 0.01  # seconds
 
 
 def receipt(answer: VideoAnswer) -> Table:
     """Videos with the frames that were read, model, tokens, seconds and warnings, one row each."""
     table = Table.grid(padding=(0, 2), expand=False)
-    table.add_column(style="dim", width=_LABEL_WIDTH, no_wrap=True)
+    table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for number, info in enumerate(answer.videos):
         stamps = [frame for frame in answer.frames if frame.video == number]
@@ -65,13 +65,7 @@ def _moments(stamps: Sequence[FrameStamp]) -> str:
 
 
 def _seconds(answer: VideoAnswer) -> Text:
-    timings = answer.timings
-    stages = {
-        "fetch": timings.fetch,
-        "decode": timings.decode,
-        "load": timings.load,
-        "prompt": timings.prompt,
-        "generate": timings.generate,
-    }
-    spent = " · ".join(f"{stage} {seconds:.2f}" for stage, seconds in stages.items())
-    return Text.assemble(f"{timings.total:.2f}", (f"  {spent}", "dim"))
+    timings = answer.timings.model_dump()
+    total = timings.pop("total")
+    spent = " · ".join(f"{stage} {seconds:.2f}" for stage, seconds in timings.items() if seconds >= _WORTH_TELLING)
+    return Text.assemble(f"{total:.2f}", (f"  {spent}", "dim"))

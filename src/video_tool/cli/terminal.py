@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+import unicodedata
 import warnings
 from typing import TYPE_CHECKING
 
@@ -50,10 +51,8 @@ def print_json(document: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Words of a model, which may hold anything: a terminal gets no control sequences out of them."""
-    if sys.stdout is not None and sys.stdout.isatty():
-        text = "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
-    _print(text)
+    """Words of a model, which may hold anything: no control sequences for the terminal come out of them."""
+    _print("".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) != "Cc"))
 
 
 def _print(result: str | bytes) -> None:

@@ -23,7 +23,7 @@ _MARGIN = 24
 _GAP = 16
 _LABEL_HEIGHT = 26
 _HEADER_HEIGHT = 62
-_MIN_TILE_WIDTH = 96  # narrower ones have no room for their label
+_MIN_TILE_WIDTH = 180  # narrower ones have no room for their label
 _LANDSCAPE = 16 / 10  # the shape that a sheet comes near to when the columns are left to it
 
 

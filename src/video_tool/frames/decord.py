@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_tool.errors import DecodeError
-from video_tool.frames.reader import VideoMetadata
+from video_tool.frames.reader import VideoMetadata, end_of
 
 
 class DecordReader:
@@ -35,14 +35,10 @@ class DecordReader:
             height, width = self._video[0].shape[:2]
         except (self._error, RuntimeError, IndexError) as error:
             raise DecodeError(f"decord can't read it: {_first_line(error)}") from error
-        shown -= shown[0, 0]
-        return VideoMetadata(
-            width=width,
-            height=height,
-            fps=float(self._video.get_avg_fps()),
-            timestamps=tuple(float(t) for t in shown[:, 0]),
-            duration=float(shown[-1, 1]),
-        )
+        # decord counts seconds in 32 bits: the digits behind these are noise
+        starts, ends = np.round(shown - shown[0, 0], 6).T
+        timestamps = tuple(float(t) for t in starts)
+        return VideoMetadata(width, height, timestamps, end_of(timestamps, float(ends[-1] - starts[-1])))
 
     def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         try:

@@ -21,7 +21,7 @@ def read_image(image: ImageInput, settings: Settings, on_progress: OnProgress = 
         DecodeError: it is no image, or more than Pillow's limit of pixels.
     """
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return ImageOps.exif_transpose(image).convert("RGB")
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise QuestionError(

@@ -10,26 +10,34 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+_FRAME_SECONDS = 0.04
+"""How long a frame lasts of which nothing is known."""
+
 
 @dataclass(frozen=True)
 class VideoMetadata:
-    """What a reader knows of a video before any frame is decoded.
+    """What a reader knows of a video.
 
     Attributes:
         width: pixels, as shown (after rotation).
         height: pixels, as shown.
-        fps: frames per second, on average.
         timestamps: seconds at which each frame is shown, rising, the first at 0.
         duration: seconds until the last frame is over.
-        codec: the codec's name, or empty.
+        damaged: how many frames it found missing or marred.
     """
 
     width: int
     height: int
-    fps: float
     timestamps: tuple[float, ...]
     duration: float
-    codec: str = ""
+    damaged: int = 0
+
+
+def end_of(timestamps: Sequence[float], last: float) -> float:
+    """When a video is over whose last frame lasts `last` seconds; 0 where its file does not say: like the others."""
+    if last <= 0:
+        last = timestamps[-1] / (len(timestamps) - 1) if timestamps[-1] > 0 else _FRAME_SECONDS
+    return timestamps[-1] + last
 
 
 class VideoReader(Protocol):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,14 +94,14 @@ def _read_file(
         images,
         tuple(header["indices"]),
         tuple(metadata["timestamps"][index] for index in header["indices"]),
-        _info(file.name, metadata, reader),
+        _info(file.name, header, reader),
         tuple(header["warnings"]),
     )
 
 
 def _probe_file(file: SourceFile, settings: Settings) -> VideoInfo:
     header, _, reader = _decode(file, None, settings)
-    return _info(file.name, header["metadata"], reader)
+    return _info(file.name, header, reader)
 
 
 def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -> Frames:
@@ -108,9 +110,10 @@ def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -
     if not arrays:
         raise QuestionError(f"{given.name} holds no frames", hint="Give at least one frame.")
     shapes = {array.shape for array in arrays}
-    if len(shapes) > 1 or arrays[0].ndim != 3 or arrays[0].shape[2] != 3 or arrays[0].dtype != np.uint8:
+    dtypes = {array.dtype for array in arrays}
+    if len(shapes) > 1 or arrays[0].ndim != 3 or arrays[0].shape[2] != 3 or dtypes != {np.dtype(np.uint8)}:
         raise QuestionError(
-            f"the frames of {given.name} are {', '.join(sorted(map(str, shapes)))} of {arrays[0].dtype}",
+            f"the frames of {given.name} are {', '.join(sorted(map(str, shapes)))} of {', '.join(map(str, dtypes))}",
             hint="Give RGB frames of one size: (height, width, 3) of uint8, or PIL images.",
         )
     timestamps, duration = _timestamps(given, len(arrays))
@@ -140,26 +143,28 @@ def _refuse_bare_frames(video: object) -> None:
 def _timestamps(given: FrameSequence, count: int) -> tuple[list[float], float]:
     if given.timestamps is not None:
         times = [float(t) for t in given.timestamps]
-        if len(times) != count or any(a >= b for a, b in zip(times, times[1:], strict=False)) or min(times) < 0:
+        rising = all(a < b for a, b in pairwise(times))
+        if len(times) != count or not rising or not (times[0] >= 0 and math.isfinite(times[-1])):
             raise QuestionError(
                 f"{given.name} has {len(times)} timestamps for {count} frames, or they do not rise",
                 hint="Give one rising timestamp in seconds for each frame.",
             )
         return times, times[-1] + (times[-1] - times[0]) / max(count - 1, 1) if count > 1 else times[-1] + 1.0
-    if given.fps is None or not given.fps > 0:
+    if given.fps is None or not (math.isfinite(given.fps) and given.fps > 0):
         raise QuestionError(f"{given.name} has no timestamps", hint="Give timestamps in seconds, or fps above 0.")
     return [i / given.fps for i in range(count)], count / given.fps
 
 
-def _info(name: str, metadata: dict[str, Any], reader: str) -> VideoInfo:
+def _info(name: str, header: dict[str, Any], reader: str) -> VideoInfo:
+    metadata = header["metadata"]
     return VideoInfo(
         name=name,
         width=metadata["width"],
         height=metadata["height"],
         duration=metadata["duration"],
-        fps=metadata["fps"],
+        fps=len(metadata["timestamps"]) / metadata["duration"],
         total_frames=len(metadata["timestamps"]),
-        codec=metadata["codec"],
+        codec=header["codec"],
         reader=reader,
     )
 
@@ -177,9 +182,12 @@ def _decode(file: SourceFile, sampling: Sampling | None, settings: Settings) -> 
     }
     try:
         return *_ask_worker(request | {"reader": "decord"}, settings.decode_timeout * _FIRST_READER_SHARE), "decord"
-    except DecodeError:
+    except DecodeError as first:
         try:
-            return *_ask_worker(request | {"reader": "pyav"}, deadline - time.monotonic()), "pyav"
+            header, body = _ask_worker(request | {"reader": "pyav"}, deadline - time.monotonic())
+            if isinstance(first, DecodeTimeoutError) and sampling is not None:
+                header["warnings"].insert(0, f"{file.name} may be damaged: {first.message}, so pyav read it.")
+            return header, body, "pyav"
         except DecodeTimeoutError as error:
             raise DecodeTimeoutError(
                 f"reading {file.name} took longer than {settings.decode_timeout:g} s",
@@ -197,7 +205,7 @@ def _ask_worker(request: dict[str, Any], timeout: float) -> tuple[dict[str, Any]
     command = [sys.executable, "-P", "-m", "video_tool.frames.worker"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
         try:
-            out, said = worker.communicate(json.dumps(request).encode(), timeout=timeout)
+            out, said = worker.communicate(json.dumps(request | {"seconds": timeout}).encode(), timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise DecodeTimeoutError(f"{request['reader']} took longer than {timeout:.1f} s") from error
         finally:

@@ -11,6 +11,9 @@ from video_tool.errors import QuestionError
 from video_tool.question import Sampling
 from video_tool.settings import Settings
 
+_SLACK = 5e-4
+"""Seconds: no reader knows timestamps better than this (decord counts them in 32 bits), and nobody asks for less."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -53,7 +56,9 @@ def check_sampling(sampling: Sampling, settings: Settings) -> None:
         )
 
 
-def select(timestamps: Sequence[float], duration: float, sampling: Sampling, settings: Settings, name: str) -> Selection:
+def select(
+    timestamps: Sequence[float], duration: float, sampling: Sampling, settings: Settings, name: str
+) -> Selection:
     """The frames of one video to look at.
 
     Args:
@@ -73,8 +78,8 @@ def select(timestamps: Sequence[float], duration: float, sampling: Sampling, set
             hint=f"Let start be below {duration:.2f}.",
         )
     # the frame on show at `start` counts, though it came up before it
-    first = max(bisect_right(timestamps, start) - 1, 0)
-    total = max(bisect_left(timestamps, end), first + 1) - first
+    first = max(bisect_right(timestamps, start + _SLACK) - 1, 0)
+    total = max(bisect_left(timestamps, end - _SLACK), first + 1) - first
     warnings: list[str] = []
     if sampling.end is not None and sampling.end > duration + 0.5:
         warnings.append(f"{name} ends at {duration:.2f} s, before the asked end of {sampling.end:g} s.")
@@ -86,16 +91,19 @@ def select(timestamps: Sequence[float], duration: float, sampling: Sampling, set
         chosen = uniform_indices(total, wanted)
     else:
         stop = min(end, duration)
-        count = max(math.ceil((stop - start) * sampling.fps - 1e-9), 1)
+        wanted = (stop - start) * sampling.fps
+        count = math.ceil(min(max(wanted - 1e-6, 1), settings.max_frames + 1))
         if count > settings.max_frames:
             warnings.append(
-                f"{sampling.fps:g} frames a second of {name} are {count}, above the ceiling: {settings.max_frames} are used."
+                f"{sampling.fps:g} frames a second of {name} are above the ceiling: {settings.max_frames} are used."
             )
             moments = [start + i * (stop - start) / settings.max_frames for i in range(settings.max_frames)]
         else:
             moments = [start + i / sampling.fps for i in range(count)]
-        shown = (bisect_right(timestamps, moment + 1e-9) - 1 - first for moment in moments)
+        shown = (bisect_right(timestamps, moment + _SLACK) - 1 - first for moment in moments)
         chosen = sorted({min(max(index, 0), total - 1) for index in shown})
         if len(chosen) < len(moments):
-            warnings.append(f"{name} has {len(chosen)} different frames at {sampling.fps:g} a second, not {len(moments)}.")
+            warnings.append(
+                f"{name} has {len(chosen)} different frames at {sampling.fps:g} a second, not {len(moments)}."
+            )
     return Selection(tuple(first + index for index in chosen), tuple(warnings))

@@ -7,7 +7,9 @@ and, where frames were asked for, which they are; their bytes follow the line. A
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 from video_tool.errors import VideoToolError
 from video_tool.frames.decord import DecordReader
+from video_tool.frames.header import read_header, shortcomings
 from video_tool.frames.pyav import PyAVReader
 from video_tool.frames.reader import VideoReader
 from video_tool.frames.sampling import select
@@ -29,7 +32,8 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
     """What the request asks for: the header, and the frames' bytes."""
     reader = READERS[request["reader"]](Path(request["path"]))
     metadata = reader.metadata()
-    header: dict[str, Any] = {"metadata": asdict(metadata)}
+    declared = read_header(Path(request["path"]))
+    header: dict[str, Any] = {"metadata": asdict(metadata), "codec": declared.codec}
     if request["sampling"] is None:
         return header, memoryview(b"")
     selection = select(
@@ -40,7 +44,8 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
         request["name"],
     )
     frames = reader.frames(selection.indices)
-    header |= {"shape": frames.shape, "indices": selection.indices, "warnings": selection.warnings}
+    warnings = (*shortcomings(request["name"], metadata, declared), *selection.warnings)
+    header |= {"shape": frames.shape, "indices": selection.indices, "warnings": warnings}
     return header, frames.data
 
 
@@ -49,7 +54,11 @@ def main() -> None:
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)
         try:
-            header, frames = answer(json.load(sys.stdin))
+            request = json.load(sys.stdin)
+            if hasattr(signal, "alarm"):
+                # a decoder that hangs may outlive the process that would have killed it
+                signal.alarm(math.ceil(request["seconds"]) + 1)
+            header, frames = answer(request)
         except VideoToolError as error:
             header = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
             frames = memoryview(b"")

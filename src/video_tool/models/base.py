@@ -19,7 +19,7 @@ class Generation:
         text: the new words alone.
         visual_tokens: prompt tokens that stand for frames and images.
         text_tokens: the other prompt tokens.
-        new_tokens: how many were generated, the closing one included.
+        tokens: all that were generated, the closing one included.
         finish_reason: `stop` when the model had said all, `length` when it ran into max_new_tokens.
         prompt_seconds: tokens and pixel values.
         generate_seconds: the rest.
@@ -28,10 +28,14 @@ class Generation:
     text: str
     visual_tokens: int
     text_tokens: int
-    new_tokens: int
+    tokens: tuple[int, ...]
     finish_reason: Literal["stop", "length"]
     prompt_seconds: float
     generate_seconds: float
+
+    @property
+    def new_tokens(self) -> int:
+        return len(self.tokens)
 
 
 class VideoLanguageModel(Protocol):

@@ -38,10 +38,7 @@ def choose_hardware(device: str = "auto", dtype: str = "auto", attention: str = 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         reasons.append({"cuda": "a CUDA device is there", "mps": "Apple's MPS is there"}.get(device, "no GPU is there"))
-    kind = device.partition(":")[0]
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if not there.get(kind, False):
-        raise ModelError(f"there is no device {device} here", hint="Use cpu, or run `video-tool doctor` to see devices.")
+    kind = _kind_of(device)
     if dtype == "auto":
         if kind == "cuda":
             dtype = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
@@ -58,3 +55,20 @@ def choose_hardware(device: str = "auto", dtype: str = "auto", attention: str = 
     elif attention == "flash_attention_2" and not is_flash_attn_2_available():
         raise MissingDependencyError("flash-attn", install="video-tool[flash-attn]")
     return Hardware(device, dtype, attention, "; ".join(reasons) or "as asked for")
+
+
+def _kind_of(device: str) -> str:
+    """`cuda` of `cuda:1`, if it is there."""
+    import torch
+
+    refusal = ModelError(
+        f"there is no device {device} here", hint="Use cpu, or run `video-tool doctor` to see devices."
+    )
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise refusal from error
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (wanted.index or 0) >= counts.get(wanted.type, 0):
+        raise refusal
+    return wanted.type

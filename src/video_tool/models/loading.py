@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,27 @@ from video_tool.models.hardware import Hardware
 
 BUILTIN = "builtin"
 
+_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "model.safetensors", "model-*-of-*.safetensors")
+"""Of a checkpoint on the hub; many hold the same weights in other formats, too."""
 
-def load(model: str | Path, revision: str | None, hardware: Hardware) -> tuple[Any, Any]:
-    """The model, ready to generate, and its processor.
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint in memory.
+
+    Attributes:
+        model: ready to generate.
+        processor: of the same checkpoint.
+        revision: the hub's commit, or the package's version for the built-in model; None for a folder.
+    """
+
+    model: Any
+    processor: Any
+    revision: str | None
+
+
+def load(model: str | Path, revision: str | None, hardware: Hardware) -> Loaded:
+    """The model, whole, and its processor.
 
     Args:
         model: a name on the Hugging Face hub, a folder, or `builtin`.
@@ -28,12 +48,12 @@ def load(model: str | Path, revision: str | None, hardware: Hardware) -> tuple[A
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    where = _locate(model)
-    processor = _translated(model, lambda: AutoProcessor.from_pretrained(where, revision=revision))
+    folder, revision = _locate(model, revision)
+    processor = _translated(model, lambda: AutoProcessor.from_pretrained(folder))
     options: dict[str, Any] = {
-        "revision": revision,
         "dtype": getattr(torch, hardware.dtype),
         "use_safetensors": True,
+        "ignore_mismatched_sizes": True,  # they are found all the same, and refused below by their names
         "output_loading_info": True,
         # a device without a number leaves the spreading over several to accelerate
         "device_map": "auto" if hardware.device == "cuda" else hardware.device,
@@ -42,57 +62,74 @@ def load(model: str | Path, revision: str | None, hardware: Hardware) -> tuple[A
         # left alone, transformers takes sdpa, and eager for a model that does not support it
         options["attn_implementation"] = hardware.attention
     weights: Any
-    weights, found = _translated(model, lambda: AutoModelForImageTextToText.from_pretrained(where, **options))
+    weights, found = _translated(model, lambda: AutoModelForImageTextToText.from_pretrained(folder, **options))
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found[kind]:
-            some = ", ".join(sorted(str(key) for key in found[kind])[:3])
+            # what is mismatched comes with its shapes: (name, shape, shape)
+            names = sorted(key if isinstance(key, str) else str(key[0]) for key in found[kind])
             raise CheckpointError(
-                f"{model}: {len(found[kind])} {kind.replace('_keys', '')} weights, such as {some}",
+                f"{model}: {len(found[kind])} {kind.replace('_keys', '')} weights, such as {', '.join(names[:3])}",
                 hint="The checkpoint is incomplete or belongs to another architecture: fetch it again, or use another.",
             )
-    return weights.eval(), processor
+    return Loaded(weights.eval(), processor, revision)
 
 
-def _locate(model: str | Path) -> str:
+def _locate(model: str | Path, revision: str | None) -> tuple[Path, str | None]:
+    """The folder that holds the checkpoint, fetched when the model is a name on the hub; and which revision it is."""
     if model == BUILTIN:
-        return str(CHECKPOINT)
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return str(path)
-    looks_local = isinstance(model, Path) or str(model).startswith((".", "/", "~")) or str(model).count("/") > 1
-    if looks_local or path.exists():
+        return CHECKPOINT, version("video-tool")
+    found = None
+    folder = Path(model).expanduser()
+    looks_local = isinstance(model, Path) or model.startswith((".", "/", "~")) or model.count("/") > 1
+    if not looks_local and not folder.exists():
+        folder = _fetch(str(model), revision)
+        found = folder.name  # the hub's cache has a folder for each commit
+    if not (folder / "config.json").is_file():
         raise ModelNotFoundError(
-            f"there is no checkpoint folder {model}", hint="Check the path; --model builtin needs no download."
+            f"there is no checkpoint in {model}", hint="Check the name or path; --model builtin needs no download."
         )
-    return str(model)
+    return folder, found
+
+
+def _fetch(name: str, revision: str | None) -> Path:
+    """The files from the hub, or from its cache when it can't be reached.
+
+    All at once: asking for them one by one, as Transformers does, takes minutes to find a hub out of reach.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+    except Exception as error:  # whatever the hub's HTTP client has to say
+        there_is_none = (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError)
+        raise ModelNotFoundError(
+            f"{name} can't be found or reached: {first_line(error)}",
+            hint="Check the name and the network; --model builtin needs no download.",
+            retryable=not isinstance(error, there_is_none),
+        ) from error
 
 
 def _translated(model: str | Path, step: Any) -> Any:
     """Runs a step of loading; the one place where transformers' errors become ours."""
     import torch
+    from safetensors import SafetensorError
 
     try:
         return step()
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
-            f"{model} does not fit into the device's memory", hint="Use a smaller model, or device='cpu'.", retryable=True
+            f"{model} does not fit into the device's memory",
+            hint="Use a smaller model, or device='cpu'.",
+            retryable=True,
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        if Path(_locate(model)).is_dir() and not _lacks_files(error):
-            raise CheckpointError(
-                f"{model} can't be loaded: {_first_line(error)}",
-                hint="The folder must hold a whole vision-language checkpoint in safetensors, with its processor.",
-            ) from error
-        raise ModelNotFoundError(
-            f"{model} can't be found or reached: {_first_line(error)}",
-            hint="Check the name and the network; --model builtin needs no download.",
-            retryable=not Path(_locate(model)).is_dir(),
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{model} can't be loaded: {first_line(error)}",
+            hint="The folder must hold a whole vision-language checkpoint in safetensors, with its processor.",
         ) from error
 
 
-def _lacks_files(error: Exception) -> bool:
-    return isinstance(error, OSError) and "config.json" in str(error)
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error of another package says, short enough for one of ours."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ModelInfo
-from video_tool.errors import ContextLengthError, OutOfMemoryError, PlaceholderError
+from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError, PlaceholderError
 from video_tool.models.base import Generation
 from video_tool.models.families import template_style
 from video_tool.models.hardware import Hardware
-from video_tool.models.loading import BUILTIN, load
+from video_tool.models.loading import first_line, load
 from video_tool.progress import OnProgress, Progress
 from video_tool.prompt import Prompt, TemplateStyle
 from video_tool.question import GenerationOptions
@@ -25,12 +24,13 @@ class TransformersModel:
     """A `VideoLanguageModel` loaded through Transformers. Raises as `loading.load` does."""
 
     def __init__(self, model: str | Path, revision: str | None, hardware: Hardware) -> None:
-        self._model, self.processor = load(model, revision, hardware)
+        loaded = load(model, revision, hardware)
+        self._model, self.processor = loaded.model, loaded.processor
         self.style: TemplateStyle = template_style(self.processor)
         config = self._model.config
         self.info = ModelInfo(
             id=str(model),
-            revision=version("video-tool") if model == BUILTIN else getattr(config, "_commit_hash", None),
+            revision=loaded.revision,
             device=str(self._model.device),
             dtype=str(self._model.dtype).removeprefix("torch."),
             attention=str(config._attn_implementation),
@@ -42,13 +42,14 @@ class TransformersModel:
 
         Raises:
             PlaceholderError: the processor lost the videos and images on the way.
+            CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
             OutOfMemoryError: the device does not hold the question.
         """
         import torch
 
         asked = time.perf_counter()
-        inputs = self._encode(prompt)
+        inputs = self.encode(prompt)
         ids: torch.Tensor = inputs["input_ids"]
         visual = self._visual_tokens(ids)
         if (prompt.images or prompt.videos) and not visual:
@@ -67,6 +68,8 @@ class TransformersModel:
                 hint="Ask with fewer frames or videos.",
                 retryable=True,
             ) from error
+        except ValueError as error:
+            raise self._misfit(error) from error
         new = out[0, ids.shape[1] :]
         ends = self._model.generation_config.eos_token_id
         stopped = len(new) > 0 and int(new[-1]) in ([ends] if isinstance(ends, int) else ends or [])
@@ -74,13 +77,18 @@ class TransformersModel:
             text=self.processor.tokenizer.decode(new, skip_special_tokens=True).strip(),
             visual_tokens=visual,
             text_tokens=ids.shape[1] - visual,
-            new_tokens=len(new),
+            tokens=tuple(new.tolist()),
             finish_reason="stop" if stopped else "length",
             prompt_seconds=encoded - asked,
             generate_seconds=time.perf_counter() - encoded,
         )
 
-    def _encode(self, prompt: Prompt) -> Any:
+    def encode(self, prompt: Prompt) -> Any:
+        """What the model takes: token ids and pixel values, on its device.
+
+        Raises:
+            CheckpointError: the processor's configuration does not fit the model.
+        """
         from PIL import Image
 
         media: dict[str, Any] = {}
@@ -104,8 +112,17 @@ class TransformersModel:
         first = self.processor.tokenizer.bos_token
         # a template that writes the opening token itself must not get a second one
         special = {"add_special_tokens": False} if first and prompt.text.startswith(first) else {}
-        inputs = self.processor(text=prompt.text, return_tensors="pt", **media, **special)
+        try:
+            inputs = self.processor(text=prompt.text, return_tensors="pt", **media, **special)
+        except (TypeError, ValueError) as error:
+            raise self._misfit(error) from error
         return inputs.to(self._model.device, dtype=self._model.dtype)
+
+    def _misfit(self, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            f"{self.info.id}: {type(self.processor).__name__} and the model do not fit together: {first_line(error)}",
+            hint="The checkpoint's processor configuration is incomplete or another model's: use another checkpoint.",
+        )
 
     def _visual_tokens(self, ids: torch.Tensor) -> int:
         names = ("image_token_id", "video_token_id")
@@ -116,15 +133,14 @@ class TransformersModel:
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         if context is None or tokens + new <= context:
             return
-        frames = len(prompt.images) + sum(len(video.images) for video in prompt.videos)
-        room = (context - new - (tokens - visual)) * frames // visual if visual else 0
+        most = _frames_that_fit(prompt, visual, context - new - (tokens - visual))
         raise ContextLengthError(
             f"the prompt is {tokens} tokens ({visual} of them visual) and the answer up to {new}; "
             f"the model's context holds {context}",
-            hint=f"At most {max(room, 0)} frames and images fit, over all videos: lower num_frames."
-            if room > 0
-            else "Shorten the question or max_new_tokens.",
-            max_frames=max(room, 0),
+            hint=f"Lower num_frames to {most}: no more frames of each video fit."
+            if most
+            else "Ask about fewer videos and images, shorten the question, or lower max_new_tokens.",
+            max_frames=most,
         )
 
     def _arguments(self, options: GenerationOptions, on_progress: OnProgress) -> dict[str, Any]:
@@ -138,6 +154,15 @@ class TransformersModel:
         return arguments | {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
 
 
+def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
+    """The largest number of frames a video whose visual tokens fit; 0 when not even one does."""
+    counts = prompt.frame_counts
+    every = len(prompt.images) + sum(len(video.images) for video in prompt.videos)
+    places = room * every // visual - (every - sum(counts)) if visual else 0
+    fitting = (n for n in range(1, max(counts, default=0) + 1) if sum(min(n, count) for count in counts) <= places)
+    return max(fitting, default=0)
+
+
 class _Report:
     """Rides along as a stopping criterion, which is called for every token, and never stops anything."""
 
@@ -145,7 +170,7 @@ class _Report:
         self.model, self.most, self.on_progress = model, most, on_progress
         self.done = 0
 
-    def __call__(self, ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
         import torch
 
         self.done += 1

@@ -38,18 +38,20 @@ class Prompt:
         text: as the tokenizer gets it, placeholders not yet multiplied into visual tokens.
         images: (height, width, 3) RGB bytes each; the frames of videos too, where a video becomes images.
         videos: the videos that stay videos.
+        frame_counts: how many frames each video has, whether it stays one or became images.
     """
 
     text: str
     images: tuple[NDArray[np.uint8], ...] = field(repr=False)
     videos: tuple[Frames, ...] = ()
+    frame_counts: tuple[int, ...] = ()
 
 
 def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateStyle) -> Prompt:
     """Renders a conversation, ready for the assistant's next words.
 
     Raises:
-        CheckpointError: the checkpoint has no chat template.
+        CheckpointError: the checkpoint has no chat template, or one that fails.
         PlaceholderError: the template lost or added a placeholder.
     """
     images, videos = _media(messages, style)
@@ -63,10 +65,13 @@ def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateSty
                 f"the prompt holds {text.count(token)} {token} placeholders for {wanted} images or videos",
                 hint=f"Leave {token} out of the question's own words; else the checkpoint's chat template is at fault.",
             )
-    return Prompt(text, images, videos)
+    every = (piece for message in messages for piece in message.content if isinstance(piece, Frames))
+    return Prompt(text, images, videos, tuple(len(video.images) for video in every))
 
 
-def _media(messages: Sequence[Message], style: TemplateStyle) -> tuple[tuple[NDArray[np.uint8], ...], tuple[Frames, ...]]:
+def _media(
+    messages: Sequence[Message], style: TemplateStyle
+) -> tuple[tuple[NDArray[np.uint8], ...], tuple[Frames, ...]]:
     images: list[NDArray[np.uint8]] = []
     videos: list[Frames] = []
     for piece in (piece for message in messages for piece in message.content):
@@ -122,10 +127,18 @@ def _written_out(content: list[dict[str, Any]], style: TemplateStyle) -> list[di
 
 
 def _render(processor: Any, rows: list[dict[str, Any]]) -> str:
+    from jinja2 import TemplateError  # Transformers renders templates with it
+
     if not getattr(processor, "chat_template", None):
         raise CheckpointError(
             "the checkpoint has no chat template, so it does not say how to be asked",
             hint="Use the instruction-tuned or chat version of the model.",
         )
-    text: str = processor.apply_chat_template(rows, add_generation_prompt=True, tokenize=False)
+    try:
+        text: str = processor.apply_chat_template(rows, add_generation_prompt=True, tokenize=False)
+    except (TemplateError, TypeError) as error:
+        raise CheckpointError(
+            f"the checkpoint's chat template fails: {error}",
+            hint="It was not made for questions about images: use another checkpoint.",
+        ) from error
     return text

@@ -1,0 +1,106 @@
+import inspect
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from video_tool.answer import VideoAnswer
+from video_tool.builtin import DEMO_VIDEO
+from video_tool.cli import ask as ask_module
+from video_tool.cli import options
+from video_tool.question import GenerationOptions
+from video_tool.settings import Settings
+
+WHAT = "What happens in the video?"
+
+
+def test_the_answer_alone_is_on_stdout_and_its_receipt_on_stderr(run: Run) -> None:
+    done = run("ask", WHAT, DEMO_VIDEO, "--model", "builtin", "--num-frames", "6")
+
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stdout.strip()
+    labels = [line.split()[0] for line in done.stderr.splitlines() if not line.startswith(" ")]
+    assert labels == ["video", "model", "tokens", "seconds"]
+    assert "6 of " in done.stderr
+    assert "cpu · float32" in done.stderr or "cuda" in done.stderr or "mps" in done.stderr
+
+
+def test_json_is_the_whole_answer_and_nothing_else(run: Run, video: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    assert run("frames", video, "-o", picture, "--num-frames", "1").returncode == 0
+    done = run(
+        *("ask", WHAT, video, DEMO_VIDEO, "--image", picture, "-i", picture, "--model", "builtin", "--device", "cpu"),
+        *("--num-frames", "4", "--start", "0.2", "--max-new-tokens", "1", "--json"),
+    )
+
+    answer = VideoAnswer.model_validate_json(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [info.name for info in answer.videos] == [video.name, DEMO_VIDEO.name]
+    assert [frame.index for frame in answer.frames if frame.video == 0] == [2, 4, 6, 8]
+    assert (answer.images, answer.usage.new_tokens, answer.finish_reason) == (2, 1, "length")
+    assert (answer.model.id, answer.model.device, answer.model.dtype) == ("builtin", "cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["ask", WHAT], 2, "no video"),
+        (["ask", "  ", "{video}"], 2, "empty"),
+        (["ask", WHAT, "{video}", "--num-frames", "0"], 2, "num_frames"),
+        (["ask", WHAT, "{video}", "--num-frames", "3", "--fps", "1"], 2, "fps"),
+        (["ask", WHAT, "{video}", "--start", "1", "--end", "0.5"], 2, "end"),
+        (["ask", WHAT, "{video}", "--start", "100"], 2, "ten.mp4"),
+        (["ask", WHAT, "{video}", "--max-new-tokens", "0"], 2, "max_new_tokens"),
+        (["ask", WHAT, "{video}", "--temperature", "-1"], 2, "temperature"),
+        (["ask", WHAT, "-", "-"], 2, "twice"),
+        (["ask", WHAT, "{folder}/missing.mp4"], 3, "missing.mp4"),
+        (["ask", WHAT, "{folder}"], 3, "directory"),
+        (["ask", WHAT, "https://127.0.0.1:1/video.mp4"], 3, "127.0.0.1"),
+        (["ask", WHAT, "ftp://example.org/video.mp4"], 3, "ftp"),
+        (["ask", WHAT, "-"], 4, "empty"),
+        (["ask", WHAT, "{text}"], 4, "text.mp4"),
+        (["ask", "<video> or <video>?", "{video}"], 5, "<video>"),
+    ],
+)
+def test_bad_input_is_one_line_and_the_code_of_its_family(
+    run: Run, video: Path, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no video\n" * 100)
+    done = run(*(argument.format(video=video, folder=tmp_path, text=text) for argument in arguments))
+
+    assert done.returncode == code
+    assert words in _only_line(done)
+
+
+def test_a_variable_that_makes_no_sense_is_named(run: Run, video: Path) -> None:
+    done = run("ask", WHAT, video, env={"VIDEO_TOOL_NUM_FRAMES": "many"})
+
+    assert done.returncode == 2
+    assert "VIDEO_TOOL_NUM_FRAMES=many" in _only_line(done)
+
+
+def test_the_model_is_the_one_of_the_settings(run: Run, video: Path) -> None:
+    done = run("ask", WHAT, video, env={"VIDEO_TOOL_MODEL": "./nowhere"})
+
+    assert done.returncode == 6
+    assert "./nowhere" in _only_line(done)
+    assert "--model builtin" in done.stderr
+
+
+def test_defaults_are_those_of_the_engine() -> None:
+    parameters = inspect.signature(ask_module.ask).parameters
+    defaults = GenerationOptions()
+
+    assert parameters["max_new_tokens"].default == defaults.max_new_tokens
+    assert parameters["temperature"].default == defaults.temperature
+    assert Settings.model_fields["num_frames"].default == options.DEFAULT_NUM_FRAMES
+
+
+def _only_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.stdout == ""
+    assert done.stderr.startswith("video-tool: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr

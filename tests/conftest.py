@@ -1,0 +1,54 @@
+"""What many tests share: small checkpoints, and videos whose every pixel is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.checkpoints import write_checkpoint
+from video_tool import VideoQA
+from video_tool.builtin.clips import random_clip, render
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with random weights, in the layout of llava-interleave, weights and files named as today."""
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def older_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, named as when the model was published."""
+    return write_checkpoint(tmp_path_factory.mktemp("older"), layout="older")
+
+
+@pytest.fixture(scope="session")
+def qa(checkpoint: Path) -> VideoQA:
+    """The engine with the first of them, on the CPU."""
+    return VideoQA(checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def lossless_videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two videos that every decoder makes the same pixels of: 10 and 13 frames of different sizes."""
+    folder = tmp_path_factory.mktemp("videos")
+    rng = np.random.default_rng(0)
+    paths = folder / "right.mkv", folder / "up.mkv"
+    for path, motion, count, width in zip(paths, ("right", "up"), (10, 13), (64, 96), strict=True):
+        clip = random_clip(rng, width=width, height=64, motions=(motion,))
+        _write_lossless(path, render(clip, np.arange(count) / count))
+    return paths
+
+
+def _write_lossless(path: Path, frames: NDArray[np.uint8]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.pix_fmt = "bgr0"
+        stream.height, stream.width = frames.shape[1:3]
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())

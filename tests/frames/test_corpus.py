@@ -1,0 +1,132 @@
+"""Videos that others made, whole and broken: see the README in the folder that VIDEO_TOOL_CORPUS names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.frames.workers import next_worker, workers_of
+from video_tool.errors import DecodeError, DecodeTimeoutError, NoVideoError
+from video_tool.frames import read_video
+from video_tool.question import Sampling
+from video_tool.settings import Settings
+
+CORPUS = Path(os.environ.get("VIDEO_TOOL_CORPUS", ""))
+pytestmark = [
+    pytest.mark.corpus,
+    pytest.mark.skipif("VIDEO_TOOL_CORPUS" not in os.environ, reason="VIDEO_TOOL_CORPUS is not set"),
+]
+
+# name, codec, width and height as shown, frames a second, frames
+REAL = [
+    ("asl_eat.mkv", "h264", 640, 480, 30, 47),
+    ("bottle-detection.mp4", "h264", 640, 360, 29.83, 1189),
+    ("car-detection.mp4", "h264", 768, 432, 12.5, 377),
+    ("people.gif", "gif", 480, 270, 12.1, 23),
+    ("pancake.mkv", "h264", 426, 240, 30, 310),
+    ("rot_90.mov", "h264", 320, 568, 30, 3),
+    ("rot_180.mov", "h264", 568, 320, 30, 3),
+    ("nasa_13013.mp4", "h264", 480, 270, 29.97, 390),
+    ("nasa_13013_hdr.mp4", "hevc", 320, 180, 25, 325),
+    ("nasa_13013_rotated.mp4", "h264", 270, 480, 29.97, 17),
+    ("av1_video.mkv", "av1", 640, 360, 25, 125),
+    ("testsrc2_vp8.webm", "vp8", 1280, 720, 30, 30),
+    ("testsrc2_vp9.webm", "vp9", 1280, 720, 30, 30),
+    ("cursed-vfr.mp4", "h264", 3026, 1386, 7.2, 63),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "width", "height", "fps", "total"), REAL, ids=[case[0] for case in REAL])
+def test_real_videos_are_read(name: str, codec: str, width: int, height: int, fps: float, total: int) -> None:
+    frames = read_video(CORPUS / "real" / name, Sampling(num_frames=3), Settings())
+    assert frames.info.total_frames == total
+    assert (frames.info.codec, frames.info.width, frames.info.height) == (codec, width, height)
+    assert frames.info.fps == pytest.approx(fps, rel=0.01)
+    assert frames.images.shape == (3, height, width, 3)
+    assert frames.indices == (0, total // 3, 2 * total // 3)
+    assert list(frames.timestamps) == sorted(set(frames.timestamps))
+    assert len({image.tobytes() for image in frames.images}) == 3
+    assert frames.warnings == ()
+
+
+# name, frames that are good, the beginning of the warning
+IN_PART = [
+    ("annex-b.mp4", 6, "annex-b.mp4 is cut off or damaged: 0.50 s of the 35.23 s"),
+    ("corrupted.mp4", 49, "corrupted.mp4 is damaged: 1 frame is missing or marred."),
+    ("no_timescale.mp4", 170, "no_timescale.mp4 is damaged: 33 frames are missing or marred."),
+]
+
+
+@pytest.mark.parametrize(("name", "total", "warning"), IN_PART, ids=[case[0] for case in IN_PART])
+def test_good_frames_of_broken_videos_come_with_a_warning(name: str, total: int, warning: str) -> None:
+    frames = read_video(CORPUS / "broken" / name, Sampling(num_frames=3), Settings())
+    assert frames.info.total_frames == total
+    assert frames.images.shape == (3, frames.info.height, frames.info.width, 3)
+    assert frames.warnings[0].startswith(warning)
+
+
+NOT_AT_ALL = [
+    ("zero.webm", NoVideoError, "zero.webm is empty"),
+    ("chunk_out_of_range.mp4", NoVideoError, "it is no video file"),
+    ("opus_audioinit.mp4", NoVideoError, "it holds no video stream"),
+    ("short-cenc.mp4", DecodeError, "no frame of it can be decoded"),
+    ("bipbop_cbcs_video_init.mp4", DecodeError, "no frame of it can be decoded"),
+]
+
+
+@pytest.mark.parametrize(("name", "error", "message"), NOT_AT_ALL, ids=[case[0] for case in NOT_AT_ALL])
+def test_broken_videos_are_typed_errors(name: str, error: type[DecodeError], message: str) -> None:
+    with pytest.raises(DecodeError, match=message) as caught:
+        read_video(CORPUS / "broken" / name, Sampling(num_frames=3), Settings())
+    assert type(caught.value) is error
+    assert caught.value.message.startswith(name)
+    assert caught.value.hint
+    assert not caught.value.retryable
+
+
+def test_no_file_of_the_corpus_is_forgotten() -> None:
+    known = {case[0] for case in (*REAL, *IN_PART, *NOT_AT_ALL)} | {HANGS.name}
+    assert {path.name for folder in ("real", "broken") for path in (CORPUS / folder).iterdir()} == known
+
+
+HANGS = CORPUS / "broken" / "missing-keyframe-labels.ts"
+
+
+def test_a_reader_that_hangs_is_stopped_and_the_next_one_reads() -> None:
+    frames = read_video(HANGS, Sampling(num_frames=3), Settings(decode_timeout=30))
+    assert frames.info.reader == "pyav"
+    assert frames.info.total_frames == 600
+    assert frames.indices == (0, 200, 400)
+    assert frames.warnings[0].startswith(f"{HANGS.name} may be damaged: decord took longer than 10.0 s")
+    assert workers_of() == []
+
+
+def test_a_video_on_which_time_runs_out_leaves_no_process() -> None:
+    with pytest.raises(DecodeTimeoutError) as caught:
+        read_video(HANGS, Sampling(num_frames=3), Settings(decode_timeout=0.9))
+    assert isinstance(caught.value, TimeoutError)
+    assert workers_of() == []
+
+
+ASK_IN_PYTHON = f"""
+from pathlib import Path
+from video_tool.frames import read_video
+from video_tool.question import Sampling
+from video_tool.settings import Settings
+read_video(Path({str(HANGS)!r}), Sampling(), Settings(decode_timeout=9))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_worker_that_hangs_does_not_outlive_its_time_when_nobody_is_left_to_kill_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", ASK_IN_PYTHON]) as asker:
+        worker = next_worker(asker.pid)
+        while str(HANGS) not in {opened.path for opened in worker.open_files()}:
+            assert asker.poll() is None
+        asker.kill()
+    assert psutil.wait_procs([worker], timeout=60)[1] == []

@@ -1,0 +1,123 @@
+"""Indices, timestamps and pixels belong together, whichever reader reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.frames.videos import HEIGHT, WIDTH, even_times, numbered, numbers_in, write_frames, write_sound
+from video_tool.errors import DecodeError, NoVideoError
+from video_tool.frames.decord import DecordReader
+from video_tool.frames.pyav import PyAVReader
+from video_tool.frames.reader import VideoReader
+
+COUNT = 50
+UNEVEN = [0, *np.cumsum([10 + 290 * (i % 7 == 3) + 30 * (i % 3) for i in range(COUNT - 1)]).tolist()]
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    codec: str
+    times: list[int]
+    within: float = 1e-6
+
+    def __str__(self) -> str:
+        return f"{self.name}-{'uneven' if self.times is UNEVEN else 'even'}"
+
+
+CASES = [
+    Case("a.mp4", "libx264", even_times(COUNT)),
+    Case("a.mp4", "libx264", UNEVEN),
+    Case("a.mov", "libx264", even_times(COUNT, 10)),
+    Case("a.webm", "libvpx-vp9", even_times(COUNT)),
+    Case("a.webm", "libvpx-vp9", UNEVEN),
+    Case("a.webm", "libvpx", even_times(COUNT, 50)),
+    Case("a.mkv", "libx264", UNEVEN),
+    Case("a.mkv", "ffv1", UNEVEN),
+    Case("a.mkv", "libsvtav1", even_times(COUNT)),
+    Case("a.gif", "gif", even_times(COUNT)),
+    Case("a.gif", "gif", [time // 10 * 10 for time in UNEVEN], 0.0101),  # a GIF counts hundredths of a second
+    Case("a.avi", "mpeg4", even_times(COUNT)),
+]
+
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_both_readers_agree_with_what_was_written(case: Case, tmp_path: Path) -> None:
+    path = write_frames(tmp_path / case.name, numbered(COUNT), times=case.times, codec=case.codec)
+    every_third = range(1, COUNT, 3)
+    for reader in (DecordReader(path), PyAVReader(path)):
+        metadata = reader.metadata()
+        assert (metadata.width, metadata.height) == (WIDTH, HEIGHT)
+        assert metadata.damaged == 0
+        assert metadata.timestamps == pytest.approx([time / 1000 for time in case.times], abs=case.within)
+        assert metadata.timestamps[-1] < metadata.duration < metadata.timestamps[-1] + 0.5
+        images = reader.frames(every_third)
+        assert images.shape == (len(every_third), HEIGHT, WIDTH, 3)
+        assert images.dtype == np.uint8
+        assert numbers_in(images) == list(every_third)
+        assert numbers_in(reader.frames([COUNT - 1])) == [COUNT - 1]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_pyav_reads_a_transport_stream_which_decord_does_not(codec: str, tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    path = write_frames(tmp_path / "a.ts", numbered(COUNT), codec=codec, options=options)
+    with pytest.raises(DecodeError):
+        DecordReader(path).metadata()
+    reader = PyAVReader(path)
+    assert reader.metadata().timestamps == pytest.approx([time / 1000 for time in even_times(COUNT)], abs=1e-6)
+    assert numbers_in(reader.frames([0, 7, 49])) == [0, 7, 49]
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270, -90])
+def test_a_turned_video_is_put_upright(rotation: int, tmp_path: Path) -> None:
+    frames = np.zeros((5, 64, 128, 3), np.uint8)
+    frames[:, :32, :64] = 255  # the upper left quarter
+    path = write_frames(tmp_path / "a.mp4", frames, rotation=rotation)
+    for reader in (DecordReader(path), PyAVReader(path)):
+        metadata, images = reader.metadata(), reader.frames([0, 4])
+        upright = np.rot90(frames[[0, 4]], rotation // 90, axes=(1, 2))
+        assert images.shape == upright.shape
+        assert (metadata.height, metadata.width) == images.shape[1:3]
+        assert np.array_equal(images > 127, upright > 127)
+
+
+def test_a_matrix_that_turns_by_nothing_sensible_is_left_aside(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.mp4", numbered(5))
+    content = path.read_bytes()
+    matrix = content.index(b"tkhd") + 44
+    path.write_bytes(content[:matrix] + bytes(32) + content[matrix + 32 :])
+    reader = PyAVReader(path)
+    metadata = reader.metadata()
+    assert (metadata.width, metadata.height) == (WIDTH, HEIGHT)
+    assert numbers_in(reader.frames(range(5))) == list(range(5))
+
+
+@pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
+def test_a_single_frame_lasts_a_moment(reader: type[VideoReader], tmp_path: Path) -> None:
+    metadata = reader(write_frames(tmp_path / "a.mp4", numbered(1))).metadata()
+    assert metadata.timestamps == (0.0,)
+    assert 0 < metadata.duration < 1
+
+
+@pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
+@pytest.mark.parametrize("content", [b"", b"no video at all\n" * 100])
+def test_what_is_no_video_is_a_typed_error(reader: type[VideoReader], content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    with pytest.raises(DecodeError) as caught:
+        reader(path)
+    assert len(caught.value.message.splitlines()) == 1
+
+
+def test_pyav_says_when_there_is_no_video_stream(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.m4a")
+    with pytest.raises(NoVideoError, match="no video stream"):
+        PyAVReader(path)
+    with pytest.raises(DecodeError):
+        DecordReader(path)
