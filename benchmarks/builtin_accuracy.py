@@ -22,8 +22,9 @@ from other_renderer import write_random_video
 from rich.progress import track
 
 from video_tool import VideoQA
+from video_tool.builtin.answers import Shown
 from video_tool.builtin.clips import MOTIONS, random_clip, render, write_video
-from video_tool.builtin.dialogue import Shown, random_conversation
+from video_tool.builtin.dialogue import random_conversation
 
 REPORT = Path("docs/builtin-accuracy.md")
 QUESTIONS = 1000
@@ -168,7 +169,9 @@ def _image(rng: np.random.Generator, folder: Path, shown: list[Shown]) -> Path:
     from PIL import Image
 
     width, height = _size(rng)
-    clip = random_clip(rng, width=width, height=height, motions=(str(rng.choice([m for m in MOTIONS if m != "blinking"])),))
+    clip = random_clip(
+        rng, width=width, height=height, motions=(str(rng.choice([m for m in MOTIONS if m != "blinking"])),)
+    )
     path = folder / "image.png"
     Image.fromarray(render(clip, np.array([0.5]))[0]).save(path)
     shown.append(Shown("image", clip.shape, clip.colour, ()))

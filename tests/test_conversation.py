@@ -38,8 +38,8 @@ def decoded(news: list[Progress]) -> list[str]:
 
 
 def test_the_first_question_is_answered_as_any_other(shared: VideoQA, clip: Path) -> None:
-    alone = shared.ask(FIRST, videos=[clip], num_frames=4)
-    first = shared.conversation([clip], num_frames=4).ask(FIRST)
+    alone = shared.ask(FIRST, videos=[clip], num_frames=4, max_new_tokens=8)
+    first = shared.conversation([clip], num_frames=4).ask(FIRST, max_new_tokens=8)
     assert (first.text, first.frames, first.usage) == (alone.text, alone.frames, alone.usage)
 
 
@@ -47,17 +47,13 @@ def test_later_questions_decode_nothing_and_know_what_was_said(
     shared: VideoQA, clip: Path, news: list[Progress]
 ) -> None:
     conversation = shared.conversation([clip, GIVEN], num_frames=2)
-    answers = [conversation.ask(FIRST), conversation.ask(SECOND), conversation.ask("And the second one?")]
+    questions = (FIRST, SECOND, "And the second one?")
+    answers = [conversation.ask(question, max_new_tokens=8) for question in questions]
     assert decoded(news) == ["clip.mp4"]
     roles = [message.role for message in conversation.messages]
     assert roles == ["user", "assistant"] * 3
     assert [message.content[-1] for message in conversation.messages] == [
-        FIRST,
-        answers[0].text,
-        SECOND,
-        answers[1].text,
-        "And the second one?",
-        answers[2].text,
+        piece for question, answer in zip(questions, answers, strict=True) for piece in (question, answer.text)
     ]
     assert [len(message.content) for message in conversation.messages] == [3, 1, 1, 1, 1, 1]
     for answer in answers[1:]:
@@ -70,8 +66,9 @@ def test_later_questions_decode_nothing_and_know_what_was_said(
 
 def test_conversations_do_not_hear_each_other(shared: VideoQA) -> None:
     one, other = shared.conversation([GIVEN], num_frames=2), shared.conversation([GIVEN], num_frames=2)
-    one.ask("What colour is it?")
-    assert other.ask(FIRST).text == shared.ask(FIRST, videos=[GIVEN], num_frames=2).text
+    one.ask("What colour is it?", max_new_tokens=8)
+    alone = shared.ask(FIRST, videos=[GIVEN], num_frames=2, max_new_tokens=8)
+    assert other.ask(FIRST, max_new_tokens=8).text == alone.text
     assert len(other.messages) == 2
 
 
@@ -103,12 +100,12 @@ def test_a_question_that_fails_leaves_no_trace(
                 with pytest.raises(error):
                     conversation.ask(question, **options)
                 assert conversation.messages == before
-            given.append(conversation.ask(asked))
+            given.append(conversation.ask(asked, max_new_tokens=8))
         return given
 
-    undisturbed = answers(failing=False)
-    assert [a.text for a in answers(failing=True)] == [a.text for a in undisturbed]
-    assert [a.usage for a in answers(failing=True)] == [a.usage for a in undisturbed]
+    undisturbed, disturbed = answers(failing=False), answers(failing=True)
+    assert [answer.text for answer in disturbed] == [answer.text for answer in undisturbed]
+    assert [answer.usage for answer in disturbed] == [answer.usage for answer in undisturbed]
 
 
 def test_a_video_that_came_late_can_be_asked_about_again(shared: VideoQA, clip: Path, tmp_path: Path) -> None:
@@ -117,7 +114,7 @@ def test_a_video_that_came_late_can_be_asked_about_again(shared: VideoQA, clip: 
     with pytest.raises(SourceNotFoundError):
         conversation.ask(FIRST)
     late.write_bytes(clip.read_bytes())
-    assert len(conversation.ask(FIRST).frames) == 2
+    assert len(conversation.ask(FIRST, max_new_tokens=1).frames) == 2
 
 
 def test_nothing_to_talk_about(shared: VideoQA) -> None:

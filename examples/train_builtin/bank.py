@@ -51,7 +51,9 @@ class Bank:
 def load(folder: Path, shards: int) -> Bank:
     tables = [np.load(folder / f"{n:03}.npz") for n in range(shards)]
     frames = [np.load(folder / f"{n:03}.npy", mmap_mode="r") for n in range(shards)]
-    return Bank(frames, *(np.concatenate([t[k] for t in tables]) for k in ("shapes", "colours", "motions", "boxes", "visible")))
+    return Bank(
+        frames, *(np.concatenate([t[k] for t in tables]) for k in ("shapes", "colours", "motions", "boxes", "visible"))
+    )
 
 
 def draw_shard(folder: Path, number: int) -> None:
@@ -108,7 +110,9 @@ def _through_a_codec(rng: np.random.Generator, frames: NDArray[np.uint8]) -> NDA
     if choice < 0.45:
         return np.stack([_jpeg(f, int(rng.integers(35, 95))) for f in frames])
     if choice < 0.55:
-        return np.stack([np.asarray(Image.fromarray(f).quantize(int(rng.choice([32, 64, 256]))).convert("RGB")) for f in frames])
+        return np.stack(
+            [np.asarray(Image.fromarray(f).quantize(int(rng.choice([32, 64, 256]))).convert("RGB")) for f in frames]
+        )
     if choice < 0.65:
         return _encoded(frames, "gif", {})
     if choice < 0.9:

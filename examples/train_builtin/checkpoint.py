@@ -19,7 +19,7 @@ from transformers import (
 )
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from video_tool.builtin.dialogue import every_phrase
+from video_tool.builtin.wording import every_phrase
 
 SPECIAL = ("<pad>", "<unk>", "<|im_start|>", "<|im_end|>", "<image>")
 SPACE = "▁"

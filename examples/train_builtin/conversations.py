@@ -14,11 +14,19 @@ from torch import Tensor
 from tower import TOKENS
 from transformers import PreTrainedTokenizerFast
 
+from video_tool.builtin.answers import Shown
 from video_tool.builtin.clips import COLOURS, MOTIONS, SHAPES
-from video_tool.builtin.dialogue import Shown, Turn, random_conversation
+from video_tool.builtin.dialogue import Turn, random_conversation
 
 NO_MOTION = len(MOTIONS)
-_REVERSED = {"left": "right", "right": "left", "up": "down", "down": "up", "growing": "shrinking", "shrinking": "growing"}
+_REVERSED = {
+    "left": "right",
+    "right": "left",
+    "up": "down",
+    "down": "up",
+    "growing": "shrinking",
+    "shrinking": "growing",
+}
 
 
 @dataclass
@@ -111,7 +119,9 @@ class Conversations:
 
     def _shown(self, medium: str, clip: int, motions: tuple[str, ...]) -> Shown:
         shape = int(self.bank.shapes[clip])
-        return Shown(medium, None if shape == NO_SHAPE else SHAPES[shape], COLOURS[int(self.bank.colours[clip])], motions)
+        return Shown(
+            medium, None if shape == NO_SHAPE else SHAPES[shape], COLOURS[int(self.bank.colours[clip])], motions
+        )
 
     def _encode(self, rng: np.random.Generator, turns: list[Turn], seen: list[_Medium]) -> tuple[list[int], list[int]]:
         """The checkpoint's chat template, written out: its own rendering is too slow for training."""

@@ -6,12 +6,14 @@ layer: far more to learn from than the words of an answer alone. They are not pa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from bank import FRAMES, NO_SHAPE, Bank
 from conversations import NO_MOTION, Batch, Conversations
+from numpy.typing import NDArray
 from progress import Progress
 from torch import Tensor, nn
 from tower import TOKENS, features, pixels
@@ -48,15 +50,23 @@ class Learner(nn.Module):
         middle = out.hidden_states[READ_AT][batch.closings[:, 0], batch.closings[:, 1]]
         first, second, shape, colour, boxes = self.head(middle).split(self.sizes, dim=-1)
         real = batch.shapes != NO_SHAPE
-        moved = nn.functional.cross_entropy(first, batch.motions[:, 0]) + nn.functional.cross_entropy(second, batch.motions[:, 1])
-        looks = nn.functional.cross_entropy(shape, batch.shapes) + nn.functional.cross_entropy(colour[real], batch.colours[real])
+        moved = nn.functional.cross_entropy(first, batch.motions[:, 0]) + nn.functional.cross_entropy(
+            second, batch.motions[:, 1]
+        )
+        looks = nn.functional.cross_entropy(shape, batch.shapes) + nn.functional.cross_entropy(
+            colour[real], batch.colours[real]
+        )
         placed = nn.functional.smooth_l1_loss(boxes[real], batch.boxes[real], beta=0.05)
         with torch.no_grad():
             wrong = torch.zeros_like(asked)
             wrong[asked] = logits.argmax(-1) != wanted[asked]
             figures = {
                 "words": float(words),
-                "motion": float(((first.argmax(-1) == batch.motions[:, 0]) & (second.argmax(-1) == batch.motions[:, 1])).float().mean()),
+                "motion": float(
+                    ((first.argmax(-1) == batch.motions[:, 0]) & (second.argmax(-1) == batch.motions[:, 1]))
+                    .float()
+                    .mean()
+                ),
                 "shape": float((shape.argmax(-1) == batch.shapes).float().mean()),
                 "boxes": float((boxes[real] - batch.boxes[real]).abs().mean()),
                 "conversations right": float((~wrong.any(1)).float().mean()),
@@ -80,7 +90,12 @@ def bank_features(bank: Bank, tower: nn.Module, folder: Path) -> Tensor:
 
 
 def train(
-    llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int, batch: int = 16
+    llava: LlavaForConditionalGeneration,
+    words: PreTrainedTokenizerFast,
+    bank: Bank,
+    folder: Path,
+    steps: int,
+    batch: int = 16,
 ) -> None:
     """Trains projector and language model for `steps` steps over the frozen tower; writes `language.pt`."""
     if (folder / "language.pt").exists():
@@ -95,7 +110,12 @@ def train(
 
 
 def train_together(
-    llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int, batch: int = 12
+    llava: LlavaForConditionalGeneration,
+    words: PreTrainedTokenizerFast,
+    bank: Bank,
+    folder: Path,
+    steps: int,
+    batch: int = 12,
 ) -> None:
     """Trains everything, the tower too, at a low rate; writes `together.pt`."""
     if (folder / "together.pt").exists():
@@ -111,7 +131,17 @@ def train_together(
     torch.save(llava.state_dict(), folder / "together.pt")
 
 
-def _run(name, learner, conversations, steps, batch, rate, folder, look) -> None:  # noqa
+def _run(
+    name: str,
+    learner: Learner,
+    conversations: Conversations,
+    steps: int,
+    batch: int,
+    rate: float,
+    folder: Path,
+    look: Callable[[NDArray[np.int64]], Tensor],
+) -> None:
+    """The loop of both stages; `look` turns (frames, 2) clips and moments into the tower's features."""
     learner.train()
     parameters = [p for p in learner.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05, betas=(0.9, 0.98), fused=True)

@@ -30,13 +30,16 @@ def _octaves(rng: np.random.Generator, width: int, height: int, channels: int) -
     for octave in range(int(rng.integers(2, 6))):
         cells = coarse * 2**octave
         sheet = rng.normal(0, 1, (cells, cells, channels))
-        total += np.stack(
-            [
-                np.asarray(Image.fromarray(sheet[..., c].astype(np.float32)).resize((width, height), 3))
-                for c in range(channels)
-            ],
-            -1,
-        ) * float(rng.uniform(0.3, 0.8)) ** octave
+        total += (
+            np.stack(
+                [
+                    np.asarray(Image.fromarray(sheet[..., c].astype(np.float32)).resize((width, height), 3))
+                    for c in range(channels)
+                ],
+                -1,
+            )
+            * float(rng.uniform(0.3, 0.8)) ** octave
+        )
     return total
 
 
@@ -80,7 +83,9 @@ def _clutter(rng: np.random.Generator, width: int, height: int) -> NDArray[np.ui
         elif kind == 1:
             pen.rectangle((x - w / 2, y - h / 2, x + w / 2, y + h / 2), fill=fill)
         elif kind == 2:
-            pen.polygon([(x + w * a, y + h * b) for a, b in rng.normal(0, 0.7, (int(rng.integers(3, 7)), 2))], fill=fill)
+            pen.polygon(
+                [(x + w * a, y + h * b) for a, b in rng.normal(0, 0.7, (int(rng.integers(3, 7)), 2))], fill=fill
+            )
         else:
             pen.line((x, y, x + w * 2 - h, y + h), fill=fill, width=int(rng.integers(1, 5)))
     return np.asarray(image)

@@ -87,7 +87,9 @@ def train(bank: Bank, folder: Path, steps: int, batch: int = 96) -> None:
     torch.save(reader.tower.state_dict(), folder / "tower.pt")
 
 
-def _loss(reader: FrameReader, bank: Bank, clips: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+def _loss(
+    reader: FrameReader, bank: Bank, clips: np.ndarray, rng: np.random.Generator
+) -> tuple[Tensor, dict[str, float]]:
     index = rng.integers(0, bank.visible.shape[1], len(clips))
     shape, colour, box = reader(pixels(np.stack([bank.frame(c, i) for c, i in zip(clips, index, strict=True)])))
     visible = torch.from_numpy(bank.visible[clips, index])
@@ -101,7 +103,9 @@ def _loss(reader: FrameReader, bank: Bank, clips: np.ndarray, rng: np.random.Gen
     with torch.no_grad():
         figures = {
             "shape": float((shape.mean(1).argmax(-1) == right_shape)[visible].float().mean()),
-            "nothing": float((shape.mean(1).argmax(-1) == right_shape)[~visible].float().mean()) if (~visible).any() else 1.0,
+            "nothing": float((shape.mean(1).argmax(-1) == right_shape)[~visible].float().mean())
+            if (~visible).any()
+            else 1.0,
             "colour": float((colour.mean(1).argmax(-1) == right_colour)[visible].float().mean()),
             "box": float(box_error.abs().mean()),
         }

@@ -66,11 +66,15 @@ class VideoAnswer(_Record):
     """The model's words, and the receipt for them."""
 
     text: str = Field(description="The model's words, and nothing of the prompt.")
-    frames: tuple[FrameStamp, ...] = Field(description="The frames that were looked at, video by video, in prompt order.")
+    frames: tuple[FrameStamp, ...] = Field(
+        description="The frames that were looked at, video by video, in prompt order."
+    )
     videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
     images: int = Field(description="How many images were looked at besides.")
     usage: Usage
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
     model: ModelInfo
-    finish_reason: Literal["stop", "length"] = Field(description="stop: it had said all; length: max_new_tokens reached.")
+    finish_reason: Literal["stop", "length"] = Field(
+        description="stop: it had said all; length: max_new_tokens reached."
+    )

@@ -14,7 +14,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="VIDEO_TOOL_", frozen=True, extra="forbid")
 
-    model: str = Field(DEFAULT_MODEL, description="Model asked when none is named; `builtin` is the one in the package.")
+    model: str = Field(
+        DEFAULT_MODEL, description="Model asked when none is named; `builtin` is the one in the package."
+    )
     num_frames: PositiveInt = Field(8, description="Frames a video, unless the question says otherwise.")
     max_frames: PositiveInt = Field(256, description="Most frames a video that one question may look at.")
     max_download_bytes: PositiveInt = Field(1 << 30, description="Most bytes fetched for one video or image.")

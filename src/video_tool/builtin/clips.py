@@ -239,9 +239,7 @@ def _random_look(rng: np.random.Generator, colour: str) -> Look:
     )
 
 
-def _random_legs(
-    rng: np.random.Generator, motions: tuple[str, ...], width: int, height: int
-) -> tuple[Leg, ...] | None:
+def _random_legs(rng: np.random.Generator, motions: tuple[str, ...], width: int, height: int) -> tuple[Leg, ...] | None:
     short = min(width, height)
     size = rng.uniform(SMALLEST, LARGEST)
     state = (rng.uniform(0.05, 0.95), rng.uniform(0.05, 0.95), float(size))

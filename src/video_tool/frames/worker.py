@@ -50,6 +50,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
 
 
 def main() -> None:
+    """Answers the one request on standard input."""
     # decoders print to standard output when they please: keep it for the answer alone
     with os.fdopen(os.dup(1), "wb") as out:
         os.dup2(2, 1)

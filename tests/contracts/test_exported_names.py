@@ -1,0 +1,97 @@
+"""The names that users may import; taking one away, or adding one, is a decision."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import video_tool
+from video_tool import errors
+
+NAMES = [
+    "Conversation",
+    "FrameSequence",
+    "FrameStamp",
+    "GenerationOptions",
+    "ModelInfo",
+    "Progress",
+    "Sampling",
+    "Settings",
+    "Timings",
+    "Usage",
+    "VideoAnswer",
+    "VideoInfo",
+    "VideoQA",
+    "VideoQuestion",
+    "VideoToolError",
+]
+
+ERRORS = {
+    "VideoToolError": 1,
+    "QuestionError": 2,
+    "SourceError": 3,
+    "SourceNotFoundError": 3,
+    "SourceRefusedError": 3,
+    "SourceTooLargeError": 3,
+    "DownloadError": 3,
+    "DecodeError": 4,
+    "NoVideoError": 4,
+    "DecodeTimeoutError": 4,
+    "PromptError": 5,
+    "PlaceholderError": 5,
+    "ContextLengthError": 5,
+    "ModelError": 6,
+    "ModelNotFoundError": 6,
+    "CheckpointError": 6,
+    "OutOfMemoryError": 6,
+    "MissingDependencyError": 7,
+}
+"""With the exit codes of the command line."""
+
+
+def test_no_more_and_no_less_is_exported() -> None:
+    assert video_tool.__all__ == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_exported_name_can_be_imported_and_says_what_it_is(name: str) -> None:
+    exported = getattr(video_tool, name)
+    assert inspect.isclass(exported)
+    assert exported.__name__ == name
+    assert exported.__doc__
+    assert name in dir(video_tool)
+
+
+def test_other_names_are_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'VideoQandA'"):
+        _ = video_tool.VideoQandA
+
+
+def test_the_errors_and_their_exit_codes() -> None:
+    found = {
+        name: error.exit_code
+        for name, error in vars(errors).items()
+        if inspect.isclass(error) and issubclass(error, video_tool.VideoToolError)
+    }
+    assert found == ERRORS
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_error_is_drawn_in_the_tree(name: str) -> None:
+    assert errors.__doc__
+    assert name in errors.__doc__
+
+
+def packages() -> list[str]:
+    found = pkgutil.walk_packages(video_tool.__path__, "video_tool.")
+    return [module.name for module in found if module.ispkg]
+
+
+@pytest.mark.parametrize("name", packages())
+def test_packages_export_what_they_have(name: str) -> None:
+    module = importlib.import_module(name)
+    for exported in getattr(module, "__all__", ()):
+        assert getattr(module, exported) is not None
