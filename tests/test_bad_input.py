@@ -115,7 +115,6 @@ def test_a_file_without_a_video(make: Callable[[Path], Path], tmp_path: Path, te
     assert str(temp) not in error.message
 
 
-
 def test_a_video_among_the_images(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "clip.mp4", numbered(5))
     failing(lambda: ask(images=[path]), DecodeError)

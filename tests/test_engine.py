@@ -15,7 +15,16 @@ import pytest
 from PIL import Image
 
 from tests.frames.videos import HEIGHT, WIDTH, numbered, write_frames
-from video_tool import FrameSequence, GenerationOptions, Progress, Sampling, Settings, VideoAnswer, VideoQA, VideoQuestion
+from video_tool import (
+    FrameSequence,
+    GenerationOptions,
+    Progress,
+    Sampling,
+    Settings,
+    VideoAnswer,
+    VideoQA,
+    VideoQuestion,
+)
 from video_tool.errors import QuestionError
 
 MODEL = os.environ.get("DEV_MODEL", "builtin")
@@ -117,8 +126,8 @@ def test_an_answer_goes_through_json(qa: VideoQA, clips: tuple[Path, Path]) -> N
 
 
 def test_a_question_that_is_an_object(qa: VideoQA) -> None:
-    question = VideoQuestion(question=QUESTION, videos=(GIVEN,), sampling=Sampling(num_frames=3), generation=GenerationOptions(max_new_tokens=3))
-    answer = qa.answer(question)
+    sampling, generation = Sampling(num_frames=3), GenerationOptions(max_new_tokens=3)
+    answer = qa.answer(VideoQuestion(question=QUESTION, videos=(GIVEN,), sampling=sampling, generation=generation))
     assert answer.text == qa.ask(QUESTION, videos=[GIVEN], num_frames=3, max_new_tokens=3).text
     assert len(answer.frames) == 3
 
@@ -194,7 +203,8 @@ def test_questions_asked_at_once_get_the_answers_of_questions_asked_in_turn(
     videos = [[clips[0]], [clips[1]], [GIVEN], list(clips)]
 
     async def ask_all() -> list[VideoAnswer]:
-        return await asyncio.gather(*(qa.aask(QUESTION, videos=given, num_frames=2, max_new_tokens=8) for given in videos))
+        asked = (qa.aask(QUESTION, videos=given, num_frames=2, max_new_tokens=8) for given in videos)
+        return await asyncio.gather(*asked)
 
     together = asyncio.run(ask_all())
     in_turn = [qa.ask(QUESTION, videos=given, num_frames=2, max_new_tokens=8) for given in videos]

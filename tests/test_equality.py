@@ -97,7 +97,8 @@ def ours(folder: Path) -> tuple[VideoQA, TransformersModel]:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     rng = np.random.default_rng(1)
-    paths = tuple(tmp_path_factory.mktemp("images") / name for name in ("wide.png", "high.png"))
+    folder = tmp_path_factory.mktemp("images")
+    paths = folder / "wide.png", folder / "high.png"
     for path, shape in zip(paths, ((40, 90, 3), (70, 50, 3)), strict=True):
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(path)
     return paths

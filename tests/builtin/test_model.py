@@ -13,7 +13,14 @@ from video_tool.builtin import CHECKPOINT, DEMO_VIDEO
 from video_tool.builtin.clips import COLOURS, MOTIONS, SHAPES, Clip, random_clip, render, write_video
 from video_tool.builtin.dialogue import REFUSAL
 
-OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "growing": "shrinking", "shrinking": "growing"}
+OPPOSITE = {
+    "left": "right",
+    "right": "left",
+    "up": "down",
+    "down": "up",
+    "growing": "shrinking",
+    "shrinking": "growing",
+}
 DOING = {"left": "moving left", "right": "moving right", "up": "moving up", "down": "moving down"}
 
 

@@ -38,9 +38,7 @@ ANSWER = VideoAnswer(
     usage=Usage(visual_tokens=72, text_tokens=20, new_tokens=6),
     timings=Timings(fetch=0.0, decode=0.4, load=1.5, prompt=0.1, generate=0.2, total=2.25),
     warnings=("clip.mp4 has 6 frames in range, fewer than the 8 asked for.",),
-    model=ModelInfo(
-        id="builtin", revision=None, device="cpu", dtype="float32", attention="sdpa", takes="images"
-    ),
+    model=ModelInfo(id="builtin", revision=None, device="cpu", dtype="float32", attention="sdpa", takes="images"),
     finish_reason="stop",
 )
 

@@ -22,9 +22,9 @@ EVERY_FRAME_ALONE = {"g": "1"}
 def noisy(count: int) -> np.ndarray:
     """Numbered frames that don't compress to nothing, so that a file of them can be cut."""
     frames = numbered(count)
-    return np.where(frames > 127, 255 - (noise := np.random.default_rng(0).integers(0, 60, frames.shape)), noise).astype(
-        np.uint8
-    )
+    return np.where(
+        frames > 127, 255 - (noise := np.random.default_rng(0).integers(0, 60, frames.shape)), noise
+    ).astype(np.uint8)
 
 
 def test_a_whole_video_gives_no_warning(tmp_path: Path) -> None:

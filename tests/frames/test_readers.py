@@ -45,7 +45,6 @@ CASES = [
 ]
 
 
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_both_readers_agree_with_what_was_written(case: Case, tmp_path: Path) -> None:
     path = write_frames(tmp_path / case.name, numbered(COUNT), times=case.times, codec=case.codec)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,7 @@ def test_uniform_indices_are_spread_over_all_frames(total: int, count: int) -> N
     assert indices == [i * total // count for i in range(count)]
     assert indices == sorted(set(indices))
     assert 0 == indices[0] <= indices[-1] < total
-    gaps = {b - a for a, b in zip(indices, indices[1:], strict=False)}
+    gaps = {b - a for a, b in pairwise(indices)}
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
@@ -57,9 +57,7 @@ def test_exactly_as_many_frames_as_asked_for_or_all_with_a_warning(
 
 
 @given(video=videos(), start=milliseconds, length=st.integers(1, 60_000), count=st.integers(1, 32))
-def test_a_range_is_what_is_shown_in_it(
-    video: tuple[list[float], float], start: int, length: int, count: int
-) -> None:
+def test_a_range_is_what_is_shown_in_it(video: tuple[list[float], float], start: int, length: int, count: int) -> None:
     timestamps, duration = video
     if start / 1000 >= duration:
         with pytest.raises(QuestionError, match="long, and the range starts"):
@@ -75,9 +73,7 @@ def test_a_range_is_what_is_shown_in_it(
 
 
 @given(video=videos(), fps=st.floats(0.05, 100), start=milliseconds)
-def test_fps_takes_the_frame_on_show_at_each_moment(
-    video: tuple[list[float], float], fps: float, start: int
-) -> None:
+def test_fps_takes_the_frame_on_show_at_each_moment(video: tuple[list[float], float], fps: float, start: int) -> None:
     timestamps, duration = video
     if start / 1000 >= duration:
         return

@@ -32,9 +32,9 @@ def place_media(question: str, media: Media) -> Message:
         QuestionError: the question has no words.
         PlaceholderError: it has markers, but not one for each video and each image.
     """
-    parts = _MARKER.split(question)
-    texts, markers = [part.strip() for part in parts[::2]], parts[1::2]
-    if not any(texts):
+    parts = _MARKER.split(question.strip())
+    texts, markers = parts[::2], parts[1::2]
+    if not any(text.strip() for text in texts):
         raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
     if not markers:
         return Message("user", (*media.videos, *media.images, texts[0]))
@@ -47,8 +47,9 @@ def place_media(question: str, media: Media) -> Message:
     waiting = {"video": iter(media.videos), "image": iter(media.images)}
     content: list[Content] = []
     for number, text in enumerate(texts):
-        if text:
-            content.append(text)
+        # blanks between words and media are the user's; those between media alone say nothing
+        if text.strip():
+            content.append(text if any(isinstance(piece, str) for piece in content) else text.lstrip())
         if number < len(markers):
             content.append(next(waiting[markers[number]]))
     return Message("user", tuple(content))

@@ -118,11 +118,7 @@ def _written_out(content: list[dict[str, Any]], style: TemplateStyle) -> list[di
     if "text" not in kinds or kinds.index("text") == len(kinds) - 1:
         return content
     tokens = {"image": style.image_token, "video": style.video_token}
-    text = ""
-    for previous, item in zip([None, *kinds], content, strict=False):
-        piece = item["text"] if item["type"] == "text" else tokens[item["type"]]
-        glued = item["type"] == previous or not text or (item["type"] == "text" and piece[0] in ".,;:!?)")
-        text += piece if glued else f" {piece}"
+    text = "".join(item["text"] if item["type"] == "text" else tokens[item["type"]] for item in content)
     return [{"type": "text", "text": text}]
 
 
