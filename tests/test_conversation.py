@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from tests.frames.videos import numbered, write_frames
 from video_tool import FrameSequence, Progress, VideoAnswer, VideoQA
 from video_tool.errors import PlaceholderError, QuestionError, SourceNotFoundError, VideoToolError
 
-MODEL = os.environ.get("DEV_MODEL", "builtin")
+MODEL = "builtin"
 GIVEN = FrameSequence(numbered(10), fps=5)
 FIRST, SECOND = "What is the shape doing?", "And its colour?"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ from video_tool import (
 )
 from video_tool.errors import QuestionError
 
-MODEL = os.environ.get("DEV_MODEL", "builtin")
+MODEL = "builtin"
 QUESTION = "What is the shape doing?"
 GIVEN = FrameSequence(numbered(10), fps=5, name="given")
 RED = Image.new("RGB", (64, 64), "red")

@@ -22,7 +22,7 @@ WORK = Path("build/train-builtin")
 TARGET = Path("src/video_tool/builtin/checkpoint")
 SHARDS = 50
 TOWER_STEPS = 2600
-LANGUAGE_STEPS = 7000
+LANGUAGE_STEPS = 9500
 TOGETHER_STEPS = 1500
 
 

@@ -29,12 +29,13 @@ HELD_OUT = 500
 class Learner(nn.Module):
     """The model with its training heads."""
 
-    def __init__(self, llava: LlavaForConditionalGeneration) -> None:
+    def __init__(self, llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.llava = llava
         width = llava.config.text_config.hidden_size
         self.sizes = [NO_MOTION + 1, NO_MOTION + 1, NO_SHAPE + 1, len(COLOURS), 12]
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(self.sizes)))
+        self.verdicts = [words.convert_tokens_to_ids(word) for word in ("▁yes", "▁no")]
 
     def forward(self, batch: Batch, seen: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures; `seen` are the tower's features (frames, TOKENS, width)."""
@@ -47,6 +48,9 @@ class Learner(nn.Module):
         asked = wanted != -100
         logits = self.llava.lm_head(out.last_hidden_state[:, :-1][asked])
         words = nn.functional.cross_entropy(logits, wanted[asked])
+        # yes and no are few among all words, and what they take (comparing) is learnt last: they count apart
+        verdict = torch.isin(wanted[asked], torch.tensor(self.verdicts))
+        judged = nn.functional.cross_entropy(logits[verdict], wanted[asked][verdict]) if verdict.any() else words
         middle = out.hidden_states[READ_AT][batch.closings[:, 0], batch.closings[:, 1]]
         first, second, shape, colour, boxes = self.head(middle).split(self.sizes, dim=-1)
         real = batch.shapes != NO_SHAPE
@@ -62,6 +66,7 @@ class Learner(nn.Module):
             wrong[asked] = logits.argmax(-1) != wanted[asked]
             figures = {
                 "words": float(words),
+                "yes and no": float((logits.argmax(-1) == wanted[asked])[verdict].float().mean().nan_to_num(1.0)),
                 "motion": float(
                     ((first.argmax(-1) == batch.motions[:, 0]) & (second.argmax(-1) == batch.motions[:, 1]))
                     .float()
@@ -71,7 +76,7 @@ class Learner(nn.Module):
                 "boxes": float((boxes[real] - batch.boxes[real]).abs().mean()),
                 "conversations right": float((~wrong.any(1)).float().mean()),
             }
-        return words + 0.5 * moved + 0.3 * looks + 5 * placed, figures
+        return words + judged + 0.5 * moved + 0.3 * looks + 5 * placed, figures
 
 
 def bank_features(bank: Bank, tower: nn.Module, folder: Path) -> Tensor:
@@ -104,8 +109,12 @@ def train(
     torch.manual_seed(1)
     llava.model.vision_tower.requires_grad_(False)
     seen = bank_features(bank, llava.model.vision_tower, folder)
-    _run("language", Learner(llava), Conversations(bank, np.arange(len(bank) - HELD_OUT), words), steps, batch, 1.5e-3,
-         folder, lambda frames: seen[frames[:, 0], frames[:, 1]].float())  # fmt: skip
+    conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
+
+    def look(frames: NDArray[np.int64]) -> Tensor:
+        return seen[frames[:, 0], frames[:, 1]].float()
+
+    _run("language", Learner(llava, words), conversations, steps, batch, 1.5e-3, folder, look)
     torch.save(llava.state_dict(), folder / "language.pt")
 
 
@@ -123,11 +132,11 @@ def train_together(
         return
     llava.model.vision_tower.requires_grad_(True)
 
-    def look(frames: np.ndarray) -> Tensor:
+    def look(frames: NDArray[np.int64]) -> Tensor:
         return features(llava.model.vision_tower, pixels(np.stack([bank.frame(c, m) for c, m in frames])))
 
     conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
-    _run("together", Learner(llava), conversations, steps, batch, 2e-4, folder, look)
+    _run("together", Learner(llava, words), conversations, steps, batch, 2e-4, folder, look)
     torch.save(llava.state_dict(), folder / "together.pt")
 
 

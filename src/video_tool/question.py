@@ -50,10 +50,12 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_frames: int | None = Field(None, description="How many frames of each video; 1 or more. Not with fps.")
-    fps: float | None = Field(None, description="Frames per second of video to look at; above 0. Not with num_frames.")
-    start: float | None = Field(None, description="Seconds: nothing before this moment is looked at.")
-    end: float | None = Field(None, description="Seconds: nothing from this moment on is looked at.")
+    num_frames: int | None = Field(default=None, description="How many frames of each video; 1 or more. Not with fps.")
+    fps: float | None = Field(
+        default=None, description="Frames per second of video to look at; above 0. Not with num_frames."
+    )
+    start: float | None = Field(default=None, description="Seconds: nothing before this moment is looked at.")
+    end: float | None = Field(default=None, description="Seconds: nothing from this moment on is looked at.")
 
 
 class GenerationOptions(BaseModel):
@@ -61,8 +63,8 @@ class GenerationOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_new_tokens: int = Field(100, description="Most tokens that the answer may have; 1 or more.")
-    temperature: float = Field(0.0, description="0 always takes the likeliest token; above 0 tokens are drawn.")
+    max_new_tokens: int = Field(default=100, description="Most tokens that the answer may have; 1 or more.")
+    temperature: float = Field(default=0.0, description="0 always takes the likeliest token; above 0 tokens are drawn.")
 
 
 class VideoQuestion(BaseModel):
@@ -77,9 +79,9 @@ class VideoQuestion(BaseModel):
     question: str = Field(description="What to ask. May hold one <video> or <image> marker for each video or image.")
     videos: tuple[
         Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
-    ] = Field((), description="The videos, in order.")
+    ] = Field(default=(), description="The videos, in order.")
     images: tuple[
         Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
-    ] = Field((), description="The images, in order.")
+    ] = Field(default=(), description="The images, in order.")
     sampling: Sampling = Sampling()
     generation: GenerationOptions = GenerationOptions()

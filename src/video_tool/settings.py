@@ -15,11 +15,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VIDEO_TOOL_", frozen=True, extra="forbid")
 
     model: str = Field(
-        DEFAULT_MODEL, description="Model asked when none is named; `builtin` is the one in the package."
+        default=DEFAULT_MODEL, description="Model asked when none is named; `builtin` is the one in the package."
     )
-    num_frames: PositiveInt = Field(8, description="Frames a video, unless the question says otherwise.")
-    max_frames: PositiveInt = Field(256, description="Most frames a video that one question may look at.")
-    max_download_bytes: PositiveInt = Field(1 << 30, description="Most bytes fetched for one video or image.")
-    download_timeout: PositiveFloat = Field(600.0, description="Seconds that one download may take.")
-    max_height: PositiveInt = Field(720, description="Pixels: sites are asked for no higher video than this.")
-    decode_timeout: PositiveFloat = Field(120.0, description="Seconds that reading the frames of one video may take.")
+    num_frames: PositiveInt = Field(default=8, description="Frames a video, unless the question says otherwise.")
+    max_frames: PositiveInt = Field(default=256, description="Most frames a video that one question may look at.")
+    max_download_bytes: PositiveInt = Field(default=1 << 30, description="Most bytes fetched for one video or image.")
+    download_timeout: PositiveFloat = Field(default=600.0, description="Seconds that one download may take.")
+    max_height: PositiveInt = Field(default=720, description="Pixels: sites are asked for no higher video than this.")
+    decode_timeout: PositiveFloat = Field(
+        default=120.0, description="Seconds that reading the frames of one video may take."
+    )

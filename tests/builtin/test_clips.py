@@ -64,6 +64,7 @@ def centres(shown: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([[columns.mean() / width, rows.mean() / height] for rows, columns in map(np.nonzero, shown)])
 
 
+@settings(deadline=None)
 @given(clip=clips())
 def test_a_shape_stays_inside_and_keeps_its_size(clip: Clip) -> None:
     x, y, size, visible = tracks(clip, np.linspace(0, 1, 50, endpoint=False))
@@ -77,6 +78,7 @@ def test_a_shape_stays_inside_and_keeps_its_size(clip: Clip) -> None:
     assert (y <= 1 - half_height + 1e-9).all()
 
 
+@settings(deadline=None)
 @given(clip=clips())
 def test_every_motion_is_as_large_as_promised(clip: Clip) -> None:
     for leg in clip.legs:
@@ -97,6 +99,7 @@ def test_every_motion_is_as_large_as_promised(clip: Clip) -> None:
             assert (x, y) == (end_x, end_y)
 
 
+@settings(deadline=None)
 @given(clip=clips())
 def test_the_second_half_begins_where_the_first_ends(clip: Clip) -> None:
     assert 1 <= len(clip.legs) <= 2
@@ -105,11 +108,13 @@ def test_the_second_half_begins_where_the_first_ends(clip: Clip) -> None:
         assert clip.motions[0] != clip.motions[1]
 
 
+@settings(deadline=None)
 @given(clip=clips())
 def test_the_background_is_darker_than_the_shape(clip: Clip) -> None:
     assert max(max(rgb) for rgb in clip.look.backgrounds) < max(clip.look.rgb)
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     shape=st.sampled_from(SHAPES),
@@ -136,7 +141,7 @@ def test_everything_is_drawn_by_chance_alone() -> None:
     assert {len(clip.legs) for clip in many} == {1, 2}
 
 
-@settings(max_examples=30)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32), motion=st.sampled_from(list(DIRECTIONS)), shape=st.sampled_from(SHAPES))
 def test_the_pixels_move_and_reversed_they_move_back(seed: int, motion: str, shape: str) -> None:
     moved = centres(masks(one(motion, seed, shape=shape), TIMES))
@@ -146,7 +151,7 @@ def test_the_pixels_move_and_reversed_they_move_back(seed: int, motion: str, sha
         assert abs(way @ np.array(DIRECTIONS[shown])[::-1]) < SHORTEST_WAY / 2
 
 
-@settings(max_examples=30)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32), motion=st.sampled_from(["growing", "shrinking"]), shape=st.sampled_from(SHAPES))
 def test_the_pixels_grow_and_reversed_they_shrink(seed: int, motion: str, shape: str) -> None:
     areas = masks(one(motion, seed, shape=shape), TIMES).sum(axis=(1, 2))
@@ -154,7 +159,7 @@ def test_the_pixels_grow_and_reversed_they_shrink(seed: int, motion: str, shape:
     assert large > 0.8 * LEAST_GROWTH**2 * small
 
 
-@settings(max_examples=20)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_what_stays_still_does_not_move(seed: int) -> None:
     shown = masks(one("still", seed), TIMES)
@@ -163,7 +168,7 @@ def test_what_stays_still_does_not_move(seed: int) -> None:
     assert shown.any(axis=(1, 2)).all()
 
 
-@settings(max_examples=20)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_blinking_is_seen(seed: int) -> None:
     clip = one("blinking", seed)
@@ -172,7 +177,8 @@ def test_blinking_is_seen(seed: int) -> None:
     least = 0.3 * (SMALLEST * min(clip.width, clip.height)) ** 2
     assert (areas[visible] > least).all()
     assert (areas[~visible] < least / 2).all()
-    assert clip.shows_its_motions(TIMES) == (visible.any() and not visible.all())
+    caught = [half.any() and not half.all() for half in (visible[:12], visible[12:])]
+    assert clip.shows_its_motions(TIMES) == all(caught)
 
 
 def test_moments_that_do_not_tell_a_motion() -> None:
@@ -183,10 +189,12 @@ def test_moments_that_do_not_tell_a_motion() -> None:
     assert blinking.shows_its_motions(TIMES)
     assert not blinking.shows_its_motions(TIMES[visible])
     assert not blinking.shows_its_motions(TIMES[~visible])
+    assert not blinking.shows_its_motions(TIMES[visible | (TIMES < 0.5)])
     halves = random_clip(np.random.default_rng(0), width=64, height=64, motions=("left", "growing"))
     assert halves.shows_its_motions(TIMES)
     assert not halves.shows_its_motions(TIMES[:12])
-    assert one("still").shows_its_motions(TIMES[:1])
+    assert one("still").shows_its_motions(TIMES[[0, 12]])
+    assert not one("still").shows_its_motions(TIMES[:12])
 
 
 def test_a_background_alone() -> None:

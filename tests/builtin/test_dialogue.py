@@ -50,6 +50,7 @@ def words_in(text: str, words: Sequence[str]) -> list[str]:
     return re.findall(rf"\b({'|'.join(words)})s?\b", text)
 
 
+@settings(deadline=None)
 @given(seed=seeds, shown=scenes)
 def test_answers_tell_of_nothing_that_is_not_shown(seed: int, shown: list[Shown]) -> None:
     turns = talk(seed, shown)
@@ -64,6 +65,7 @@ def test_answers_tell_of_nothing_that_is_not_shown(seed: int, shown: list[Shown]
         assert set(motions_in(turn.answer)) <= {motion for s in shown for motion in s.motions}
 
 
+@settings(deadline=None)
 @given(seed=seeds, shown=scenes)
 def test_markers_are_one_for_each_video_and_image(seed: int, shown: list[Shown]) -> None:
     first, *later = talk(seed, shown)
@@ -72,6 +74,7 @@ def test_markers_are_one_for_each_video_and_image(seed: int, shown: list[Shown])
     assert not any("<" in turn.question or turn.marked for turn in later)
 
 
+@settings(deadline=None)
 @given(seed=seeds, video=videos)
 def test_yes_and_no_about_one_video(seed: int, video: Shown) -> None:
     for turn in talk(seed, [video]):
@@ -90,6 +93,7 @@ def test_yes_and_no_about_one_video(seed: int, video: Shown) -> None:
             assert not turn.answer.startswith(("Yes", "No,"))
 
 
+@settings(deadline=None)
 @given(video=videos)
 def test_facts_of_one_video(video: Shown) -> None:
     told = list(video.motions)
@@ -104,6 +108,7 @@ def test_facts_of_one_video(video: Shown) -> None:
     assert motions_in(caption) == told
 
 
+@settings(deadline=None)
 @given(shown=st.lists(videos, min_size=2, max_size=3))
 def test_facts_of_several_videos_come_in_their_order(shown: list[Shown]) -> None:
     each = answer_all("each", shown)
@@ -123,11 +128,13 @@ def test_facts_of_several_videos_come_in_their_order(shown: list[Shown]) -> None
         assert words_in(answer, (*COLOURS, *SHAPES)) == (facts[:1] if len(set(facts)) == 1 else facts)
 
 
+@settings(deadline=None)
 @given(seed=seeds, medium=st.sampled_from(["video", "image"]))
 def test_without_a_shape_there_is_nothing_to_tell(seed: int, medium: str) -> None:
     assert {turn.answer for turn in talk(seed, [Shown(medium, None, "red", ())])} == {REFUSAL}
 
 
+@settings(deadline=None)
 @given(seed=seeds, image=images)
 def test_an_image_does_not_move(seed: int, image: Shown) -> None:
     for turn in talk(seed, [image]):
@@ -150,7 +157,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_file(str(path))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(seed=seeds, shown=scenes)
 def test_every_word_of_every_answer_is_a_token(tokenizer: Tokenizer, seed: int, shown: list[Shown]) -> None:
     for turn in talk(seed, shown):

@@ -14,7 +14,7 @@ _STYLES = ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS")  # typer draws as on a 
 
 
 class Run(Protocol):
-    """Runs `video-tool`, as a program of its own."""
+    """Runs `video-tool`, as a program of its own; for how long is up to pytest's one limit for a test."""
 
     def __call__(
         self, *args: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, code: str | None = None
@@ -48,7 +48,6 @@ def run(environment: dict[str, str]) -> Run:
             capture_output=True,
             env=environment | (env or {}),
             check=False,
-            timeout=100,
         )
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 

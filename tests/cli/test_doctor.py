@@ -163,7 +163,7 @@ def test_a_source_tree_that_is_not_installed(environment: dict[str, str], checkp
 
     def run_it(*arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-S", "-m", "video_tool", *arguments]
-        return subprocess.run(command, capture_output=True, env=env, timeout=100, check=False)
+        return subprocess.run(command, capture_output=True, env=env, check=False)
 
     done = run_it("doctor", "--json", "--model", str(checkpoint))
     found = json.loads(done.stdout)

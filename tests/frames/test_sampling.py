@@ -4,7 +4,7 @@ import math
 from itertools import accumulate, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from video_tool.errors import QuestionError
@@ -35,6 +35,7 @@ def even(count: int, fps: float) -> tuple[list[float], float]:
     return [i / fps for i in range(count)], count / fps
 
 
+@settings(deadline=None)
 @given(total=st.integers(1, 100_000), count=st.integers(1, 300))
 def test_uniform_indices_are_spread_over_all_frames(total: int, count: int) -> None:
     indices = uniform_indices(total, count)
@@ -46,6 +47,7 @@ def test_uniform_indices_are_spread_over_all_frames(total: int, count: int) -> N
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
+@settings(deadline=None)
 @given(video=videos(), count=st.integers(1, 32))
 def test_exactly_as_many_frames_as_asked_for_or_all_with_a_warning(
     video: tuple[list[float], float], count: int
@@ -56,6 +58,7 @@ def test_exactly_as_many_frames_as_asked_for_or_all_with_a_warning(
     assert bool(warnings) == (total < count)
 
 
+@settings(deadline=None)
 @given(video=videos(), start=milliseconds, length=st.integers(1, 60_000), count=st.integers(1, 32))
 def test_a_range_is_what_is_shown_in_it(video: tuple[list[float], float], start: int, length: int, count: int) -> None:
     timestamps, duration = video
@@ -72,6 +75,7 @@ def test_a_range_is_what_is_shown_in_it(video: tuple[list[float], float], start:
     assert any("before the asked end" in warning for warning in warnings) == (end > duration + 0.5)
 
 
+@settings(deadline=None)
 @given(video=videos(), fps=st.floats(0.05, 100), start=milliseconds)
 def test_fps_takes_the_frame_on_show_at_each_moment(video: tuple[list[float], float], fps: float, start: int) -> None:
     timestamps, duration = video

@@ -72,15 +72,15 @@ def answer_one(kind: str, shown: Shown, asked: str = "") -> str:
     if kind == "caption":
         return sentence(shown)
     if kind == "is_colour":
-        return f"{'Yes' if asked == shown.colour else 'No'}, it is {shown.colour}."
+        return _verdict(f"It is {shown.colour}", asked == shown.colour)
     if kind == "is_shape":
-        return f"{'Yes' if asked == shown.shape else 'No'}, it is {article(shown.shape)}."
+        return _verdict(f"It is {article(shown.shape)}", asked == shown.shape)
     if shown.medium == "image":
         return NO_MOTION_IN_IMAGE
     if kind == "is_motion":
-        return f"{'Yes' if asked in shown.motions else 'No'}, {doing(shown.motions)}."
+        return _verdict(capital(doing(shown.motions)), asked in shown.motions)
     if kind == "is_moving":
-        return f"{'Yes' if _WAYS & set(shown.motions) else 'No'}, {doing(shown.motions)}."
+        return _verdict(capital(doing(shown.motions)), bool(_WAYS & set(shown.motions)))
     if kind in ("sequence", "first", "then") and len(shown.motions) == 1:
         return f"It is {MOTION_WORDS[shown.motions[0]]} the whole time."
     if kind == "first":
@@ -102,18 +102,14 @@ def answer_all(kind: str, shown: Sequence[Shown]) -> str:
         return " ".join(f"In {name}, {_clause(each)}." for name, each in zip(names, shown, strict=True))
     if any(s.shape is None for s in shown):
         return REFUSAL
-    together = "both" if len(shown) == 2 else "all"
     if kind == "same_motion":
-        if len({s.motions for s in shown}) == 1:
-            return f"Yes. In {together} videos {doing(shown[0].motions)}."
-        return "No. " + " ".join(f"In {name} {doing(each.motions)}." for name, each in zip(names, shown, strict=True))
-    words = [s.colour if kind == "same_colour" else s.shape or "" for s in shown]
-    if len(set(words)) == 1:
-        return f"Yes. {capital(together)} are {words[0] + ('s' if kind == 'same_shape' else '')}."
-    if kind == "same_shape":
-        words = [article(w) for w in words]
-    each = [f"the {ordinal} is {word}" for ordinal, word in zip(ORDINALS, words, strict=False)]
-    return f"No. {capital(', '.join(each))}."
+        facts = [f"In {name} {doing(each.motions)}." for name, each in zip(names, shown, strict=True)]
+        alike = len({each.motions for each in shown}) == 1
+    else:
+        seen = [each.colour if kind == "same_colour" else article(each.shape or "") for each in shown]
+        facts = [", ".join(f"the {ordinal} is {word}" for ordinal, word in zip(ORDINALS, seen, strict=False)) + "."]
+        alike = len(set(seen)) == 1
+    return f"{capital(' '.join(facts))} So {'yes' if alike else 'no'}."
 
 
 def article(word: str) -> str:
@@ -130,6 +126,11 @@ def doing(motions: tuple[str, ...]) -> str:
     """Motions as a clause about `it`."""
     words = [MOTION_WORDS[m] for m in motions]
     return f"it is {words[0]}" if len(words) == 1 else f"first it is {words[0]}, then it is {words[1]}"
+
+
+def _verdict(fact: str, right: bool) -> str:
+    """The fact before the verdict: a model this small can say what it sees, and then compare what it has said."""
+    return f"{fact}, so {'yes' if right else 'no'}."
 
 
 def _clause(shown: Shown) -> str:

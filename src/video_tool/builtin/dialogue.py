@@ -13,7 +13,7 @@ from video_tool.builtin.answers import ORDINALS, REFUSAL, Shown, answer_all, ans
 from video_tool.builtin.clips import COLOURS, MOTIONS, SHAPES
 from video_tool.builtin.wording import say
 
-_WEIGHTS: Final = [0.1, 0.1, 0.2, 0.04, 0.13, 0.13, 0.04, 0.03, 0.03, 0.1, 0.05, 0.05]
+_WEIGHTS: Final = [0.09, 0.09, 0.16, 0.04, 0.11, 0.19, 0.03, 0.05, 0.05, 0.09, 0.05, 0.05]
 """How often each kind of question about one video is asked, in the order of `wording.ABOUT_ONE`."""
 
 
@@ -146,7 +146,7 @@ class _Asker:
 
     def _about_all(self) -> Turn:
         self.focus = None
-        kind = str(self.rng.choice(list(wording.ABOUT_ALL), p=[0.35, 0.4, 0.15, 0.1]))
+        kind = str(self.rng.choice(list(wording.ABOUT_ALL), p=[0.3, 0.4, 0.15, 0.15]))
         if not self.videos_only and kind == "same_motion":
             kind = "each"
         count = ("two", "three")[len(self.shown) - 2]

@@ -123,6 +123,8 @@ ABOUT_ONE: Final[dict[str, tuple[str, ...]]] = {
 
 ABOUT_ALL: Final[dict[str, tuple[str, ...]]] = {
     "each": (
+        "What is (different|the difference)[ between {group}]?",
+        "(Compare|What is the difference between) (the motion in |the motions in |the movements of |){group}.",
         "What (happens|moves|is shown|is happening|is moving|is|do you see) in (each|every) {medium}?",
         "What (happens|moves|is shown|is happening|is moving|is|do you see) in {group}?",
         "(Describe|Caption|Summarise|Summarize) (each {medium}|{group}|each|{number}).",
@@ -137,12 +139,10 @@ ABOUT_ALL: Final[dict[str, tuple[str, ...]]] = {
         "Is the (motion|movement) [in {group} ]the same[ in {group}]?",
         "Do the [{count} ](shapes|objects) (move|behave) (in the same way|the same way|alike|the same|equally)?",
         "Do the (shapes|objects) in {group} do the same [thing]?",
-        "(Compare|What is the difference between) (the motion in |the motions in |the movements of |){group}.",
         "(Does|Do) {group} have the same motion?",
         "(Are they|Are both|Are all) doing the same [thing]?",
         "Do (they|both shapes|all shapes|both|all) (move|behave) (in the same way|the same way|alike|the same)?",
         "Do (they|both shapes|all shapes|both|all) do the same [thing]?",
-        "What is (different|the difference)[ between {group}]?",
     ),
     "same_colour": (
         "(Do|Does) the [{count} ](shapes|objects) have the same (colour|color)?",
@@ -159,6 +159,7 @@ ABOUT_ALL: Final[dict[str, tuple[str, ...]]] = {
 }
 
 MARKED_EACH: Final = (
+    "Compare [the motion in ]{m1} (with|and|to) {m2}.",
     "What (moves|happens|is|is happening|is moving|do you see) in {m1}[,] and [what ][is ]in {m2}?",
     "What (moves|happens|is|do you see) in {m1}, [and ]what in {m2}?",
     "(Describe|Caption) {m1} and {m2}.",
@@ -166,6 +167,7 @@ MARKED_EACH: Final = (
     "What does {m1} show, and what does {m2} show?",
 )
 MARKED_EACH_OF_THREE: Final = (
+    "Compare [the motion in ]{m1}, {m2} and {m3}.",
     "What (moves|happens|is|is happening|is moving|do you see) in {m1}, [what ]in {m2}[,] and [what ]in {m3}?",
     "(Describe|Caption) {m1}, {m2} and {m3}.",
     "Here is {m1}, here is {m2} and here is {m3}. (What happens in each|Describe each|Describe all)?",
@@ -173,13 +175,11 @@ MARKED_EACH_OF_THREE: Final = (
 MARKED_SAME_OF_THREE: Final = (
     "(Do|Does) {m1}, {m2} and {m3} show the same (motion|movement|thing)?",
     "Are the shapes in {m1}, {m2} and {m3} doing the same [thing]?",
-    "Compare [the motion in ]{m1}, {m2} and {m3}.",
 )
 MARKED_SAME: Final = (
     "(Do|Does) {m1} and {m2} show the same (motion|movement|thing)?",
     "Is the (motion|movement) in {m1} the same as in {m2}?",
     "Is the shape in {m1} doing the same [thing ]as [the shape |the one ]in {m2}?",
-    "Compare [the motion in ]{m1} (with|and|to) {m2}.",
     "Are the shapes in {m1} and {m2} doing the same [thing]?",
 )
 MARKED_LEAD: Final = ("Look at {all}.", "Here (is|are) {all}.", "{all}", "Watch {all}.", "Given {all}:", "Take {all}.")
@@ -227,9 +227,9 @@ POLITE: Final = ("Please tell me: ", "Can you tell me: ", "Question: ", "Hey, ",
 FRAGMENTS: Final = (
     REFUSAL, NO_MOTION_IN_IMAGE, *POLITE,
     "It is red. It is a circle. It is an image. First it is moving left, then it is growing. Then it is growing.",
-    "It is moving left the whole time. Yes, it is. No, it is. Yes. In both videos it is. No. In the first video it is.",
-    "In all videos it is. Yes. Both are red. All are red. No. The first is red, the second is blue, the third is a circle.",
-    "Both are circles. All are squares. triangles. there is no shape. In the first image, there is a red circle.",
+    "It is moving left the whole time. It is red, so yes. It is a circle, so no. In the first video it is. So yes. So no.",
+    "The first is red, the second is blue, the third is a circle. Both. All. circles. squares. triangles. Yes. No.",
+    "there is no shape. In the first image, there is a red circle.",
     "A red circle is first moving left, then growing. There is a red circle.",
     ("the this that these those it its image images video videos clip clips movie movies picture pictures film both all "
     "two three the two videos the three videos these two clips these three one 1 2 3 media user assistant system"),

@@ -29,6 +29,7 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header of a video file; an empty one when FFmpeg makes nothing of it."""
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(path)) as container:
@@ -41,7 +42,7 @@ def read_header(path: Path) -> Header:
             elif "matroska" in container.format.name and len(container.streams) == 1 and container.duration:
                 seconds = container.duration / av.time_base  # of the whole file: with sound that may be longer
             return Header(codec, frames, seconds)  # what other formats say, FFmpeg has guessed
-    except (av.FFmpegError, ValueError):
+    except (FFmpegError, ValueError):
         return Header()
 
 

@@ -20,10 +20,11 @@ class PyAVReader:
 
     def __init__(self, path: Path) -> None:
         import av
+        from av.error import FFmpegError
 
         self._path = path
         self._damaged = 0
-        self._errors: tuple[type[Exception], ...] = (av.FFmpegError, ValueError, EOFError)
+        self._errors: tuple[type[Exception], ...] = (FFmpegError, ValueError, EOFError)
         try:
             with av.open(str(path)) as container:
                 found = container.streams.best("video") is not None

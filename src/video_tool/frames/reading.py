@@ -106,7 +106,9 @@ def _probe_file(file: SourceFile, settings: Settings) -> VideoInfo:
 
 def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -> Frames:
     """The sampled ones of frames that are decoded already."""
-    arrays = [np.asarray(frame.convert("RGB") if hasattr(frame, "convert") else frame) for frame in given.frames]
+    from PIL.Image import Image
+
+    arrays = [np.asarray(frame.convert("RGB") if isinstance(frame, Image) else frame) for frame in given.frames]
     if not arrays:
         raise QuestionError(f"{given.name} holds no frames", hint="Give at least one frame.")
     shapes = {array.shape for array in arrays}

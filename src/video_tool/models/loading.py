@@ -100,7 +100,7 @@ def _fetch(name: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
     except Exception as error:  # whatever the hub's HTTP client has to say
         there_is_none = (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError)
         raise ModelNotFoundError(

@@ -55,10 +55,11 @@ def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateSty
         PlaceholderError: the template lost or added a placeholder.
     """
     images, videos = _media(messages, style)
-    rows = [{"role": message.role, "content": _items(message, style)} for message in messages]
+    contents = [_items(message, style) for message in messages]
     if _moves_media(processor, style):
-        rows = [{"role": row["role"], "content": _written_out(row["content"], style)} for row in rows]
-    text = _render(processor, rows)
+        contents = [_written_out(content, style) for content in contents]
+    roles = [message.role for message in messages]
+    text = _render(processor, [{"role": role, "content": items} for role, items in zip(roles, contents, strict=True)])
     for token, wanted in ((style.image_token, len(images)), (style.video_token, len(videos))):
         if token and text.count(token) != wanted:
             raise PlaceholderError(

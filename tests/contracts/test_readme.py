@@ -1,0 +1,65 @@
+"""What the README shows works."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from video_tool.builtin import DEMO_VIDEO
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\$ (video-tool .*)$", README, re.MULTILINE)
+
+
+def test_the_python_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code, "README.md", "exec"), {})
+    lines = printed.getvalue().splitlines()
+    assert lines[0] == "A red circle is first moving right, then growing."
+    assert len(lines) == 1 + 6 + 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_run(command: str, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name in ("one.mp4", "two.mp4"):
+        shutil.copy(DEMO_VIDEO, tmp_path / name)
+    Image.new("RGB", (64, 64), "black").save(tmp_path / "picture.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "video_tool", *shlex.split(command)[1:]],
+        cwd=tmp_path,
+        env={"PATH": "", "VIDEO_TOOL_MODEL": "builtin", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or (tmp_path / "sheet.png").exists()
+
+
+def test_the_two_commands_are_targets_of_make() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shown = set(re.findall(r"(?:^\$ |`)make ([\w-]+)", README, re.MULTILINE))
+    assert {"demo", "test"} <= shown <= targets
+
+
+def test_what_the_tree_names_is_there() -> None:
+    tree = README.split("```\nsrc/video_tool/", 1)[1].split("```")[0]
+    for name in re.findall(r"^  (\w+(?:\.py|/))", tree, re.MULTILINE):
+        assert (ROOT / "src/video_tool" / name).exists(), name
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
