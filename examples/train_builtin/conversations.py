@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from video_tool.builtin.clips import COLOURS, MOTIONS, SHAPES
 from video_tool.builtin.dialogue import Turn, random_conversation
 
 NO_MOTION = len(MOTIONS)
+VERDICTS = ("▁yes", "▁no")
 _REVERSED = {
     "left": "right",
     "right": "left",
@@ -77,6 +78,35 @@ class Conversations:
             rows.append(self._encode(rng, turns, seen))
             media.append(seen)
         return self._collate(rows, media)
+
+    def verdicts(self, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+        """Questions of yes or no with their answers, and nothing to look at: ids and labels, (questions, tokens).
+
+        The answer names the facts before it says yes or no, so that can be learnt from words alone, from many
+        short sequences: among the few in whole conversations it is hardly learnt at all. Only yes and no are
+        to be learnt here.
+        """
+        count = int(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1]))
+        rows: list[list[int]] = []
+        while len(rows) < size:
+            shown = [self._facts(rng) for _ in range(count)]
+            if rng.random() < 0.5:
+                shown = [replace(each, motions=shown[0].motions) for each in shown]
+            turn = random_conversation(rng, shown)[0]
+            if turn.kind.startswith(("is_", "same_")):
+                question = turn.question.replace("<video>", "video 1 [ ]")
+                text = f"<|im_start|>user {question}<|im_end|><|im_start|>assistant {turn.answer}<|im_end|>"
+                rows.append(self.words(text, add_special_tokens=False).input_ids)
+        ids = torch.full((size, max(map(len, rows))), self.words.pad_token_id)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row)
+        wanted = torch.tensor(self.words.convert_tokens_to_ids(list(VERDICTS)))
+        return ids, torch.where(torch.isin(ids, wanted), ids, -100)
+
+    def _facts(self, rng: np.random.Generator) -> Shown:
+        count = 1 + int(rng.random() < 0.5)
+        motions = tuple(str(motion) for motion in rng.permutation(MOTIONS)[:count])
+        return Shown("video", str(rng.choice(SHAPES)), str(rng.choice(COLOURS)), motions)
 
     def _media(self, rng: np.random.Generator, count: int) -> list[_Medium]:
         chosen: list[_Medium] = []

@@ -29,13 +29,12 @@ HELD_OUT = 500
 class Learner(nn.Module):
     """The model with its training heads."""
 
-    def __init__(self, llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast) -> None:
+    def __init__(self, llava: LlavaForConditionalGeneration) -> None:
         super().__init__()
         self.llava = llava
         width = llava.config.text_config.hidden_size
         self.sizes = [NO_MOTION + 1, NO_MOTION + 1, NO_SHAPE + 1, len(COLOURS), 12]
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(self.sizes)))
-        self.verdicts = [words.convert_tokens_to_ids(word) for word in ("▁yes", "▁no")]
 
     def forward(self, batch: Batch, seen: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures; `seen` are the tower's features (frames, TOKENS, width)."""
@@ -48,9 +47,6 @@ class Learner(nn.Module):
         asked = wanted != -100
         logits = self.llava.lm_head(out.last_hidden_state[:, :-1][asked])
         words = nn.functional.cross_entropy(logits, wanted[asked])
-        # yes and no are few among all words, and what they take (comparing) is learnt last: they count apart
-        verdict = torch.isin(wanted[asked], torch.tensor(self.verdicts))
-        judged = nn.functional.cross_entropy(logits[verdict], wanted[asked][verdict]) if verdict.any() else words
         middle = out.hidden_states[READ_AT][batch.closings[:, 0], batch.closings[:, 1]]
         first, second, shape, colour, boxes = self.head(middle).split(self.sizes, dim=-1)
         real = batch.shapes != NO_SHAPE
@@ -66,7 +62,6 @@ class Learner(nn.Module):
             wrong[asked] = logits.argmax(-1) != wanted[asked]
             figures = {
                 "words": float(words),
-                "yes and no": float((logits.argmax(-1) == wanted[asked])[verdict].float().mean().nan_to_num(1.0)),
                 "motion": float(
                     ((first.argmax(-1) == batch.motions[:, 0]) & (second.argmax(-1) == batch.motions[:, 1]))
                     .float()
@@ -76,7 +71,17 @@ class Learner(nn.Module):
                 "boxes": float((boxes[real] - batch.boxes[real]).abs().mean()),
                 "conversations right": float((~wrong.any(1)).float().mean()),
             }
-        return words + judged + 0.5 * moved + 0.3 * looks + 5 * placed, figures
+        return words + 0.5 * moved + 0.3 * looks + 5 * placed, figures
+
+
+    def judge(self, ids: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Loss and figures of the yes and no in questions with nothing to look at."""
+        attention = (ids != self.llava.config.text_config.pad_token_id).long()
+        out = self.llava.model.language_model(input_ids=ids, attention_mask=attention).last_hidden_state
+        asked = labels[:, 1:] != -100
+        logits, wanted = self.llava.lm_head(out[:, :-1][asked]), labels[:, 1:][asked]
+        right = float((logits.argmax(-1) == wanted).float().mean())
+        return nn.functional.cross_entropy(logits, wanted), {"yes and no": right}
 
 
 def bank_features(bank: Bank, tower: nn.Module, folder: Path) -> Tensor:
@@ -114,7 +119,7 @@ def train(
     def look(frames: NDArray[np.int64]) -> Tensor:
         return seen[frames[:, 0], frames[:, 1]].float()
 
-    _run("language", Learner(llava, words), conversations, steps, batch, 1.5e-3, folder, look)
+    _run("language", Learner(llava), conversations, steps, batch, 1.5e-3, folder, look)
     torch.save(llava.state_dict(), folder / "language.pt")
 
 
@@ -136,7 +141,7 @@ def train_together(
         return features(llava.model.vision_tower, pixels(np.stack([bank.frame(c, m) for c, m in frames])))
 
     conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
-    _run("together", Learner(llava, words), conversations, steps, batch, 2e-4, folder, look)
+    _run("together", Learner(llava), conversations, steps, batch, 2e-4, folder, look)
     torch.save(llava.state_dict(), folder / "together.pt")
 
 
@@ -156,8 +161,11 @@ def _run(
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.05)
     for step in (progress := Progress(name, steps, folder / f"{name}.state.pt", learner, optimiser, schedule)):
-        drawn = conversations.batch(np.random.default_rng([2, step]), batch)
+        rng = np.random.default_rng([2, step])
+        drawn = conversations.batch(rng, batch)
         loss, figures = learner(drawn, look(drawn.frames))
+        judged, more = learner.judge(*conversations.verdicts(rng, 4 * batch))
+        loss, figures = loss + judged, figures | more
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
