@@ -1,6 +1,6 @@
 """How often the built-in model is right: `make bench-builtin`, about a quarter of an hour on two cores.
 
-A thousand questions about videos drawn by the project's own renderer, then as many about videos drawn by
+A thousand questions about videos drawn by the project's own renderer, then five hundred about videos drawn by
 another program (`other_renderer.py`). All are files (H.264, VP9, GIF), asked through VideoQA, and none was
 seen in training. An answer counts as right when it is, to the letter, the one that the question's facts call for.
 The report is written to docs/builtin-accuracy.md.
@@ -27,7 +27,7 @@ from video_tool.builtin.clips import MOTIONS, random_clip, render, write_video
 from video_tool.builtin.dialogue import random_conversation
 
 REPORT = Path("docs/builtin-accuracy.md")
-QUESTIONS = 1000
+QUESTIONS = {"own": 1000, "other": 500}
 SEED = 2026
 CODECS = {
     ".mp4": ("libx264", {"preset": "veryfast", "threads": "1"}),
@@ -113,7 +113,7 @@ def ask_scene(job: tuple[str, int]) -> list[Outcome]:
 def main() -> None:
     report = [f"# How often the built-in model is right\n\n{__doc__.split(chr(10), 2)[2].strip()}\n"]
     for renderer, title in (("own", "Videos of the project's own renderer"), ("other", "Videos of another program")):
-        outcomes = _ask(renderer, QUESTIONS)
+        outcomes = _ask(renderer, QUESTIONS[renderer])
         report.append(_section(title, outcomes))
         print(report[-1])
     REPORT.parent.mkdir(exist_ok=True)

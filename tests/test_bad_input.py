@@ -213,3 +213,22 @@ def test_the_second_of_two_videos_is_missing(tmp_path: Path) -> None:
     content = write_frames(tmp_path / "clip.mp4", numbered(5)).read_bytes()
     error = failing(lambda: ask(videos=[content, tmp_path / "gone.mp4"], num_frames=2), SourceNotFoundError)
     assert "gone.mp4" in error.message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"num_frames": 2.5}, "num_frames is 2.5"),
+        ({"num_frames": "many"}, "num_frames is 'many'"),
+        ({"question": None}, "question is None"),
+        ({"max_new_tokens": "few"}, "max_new_tokens is 'few'"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+    ],
+)
+def test_arguments_of_a_wrong_type(arguments: dict[str, Any], says: str) -> None:
+    asked = {"question": "What moves?", "videos": ["nowhere.mp4"]} | arguments
+    with pytest.raises(QuestionError) as caught:
+        VideoQA("builtin").ask(**asked)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint

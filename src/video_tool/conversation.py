@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from video_tool.answer import VideoAnswer
 from video_tool.frames import Media
 from video_tool.prompt import Message, place_media
-from video_tool.question import GenerationOptions, Sampling, VideoQuestion
+from video_tool.question import GenerationOptions, Sampling, VideoQuestion, refuse_wrong_types
 
 if TYPE_CHECKING:
     from video_tool.engine import VideoQA
@@ -22,7 +22,7 @@ class Conversation:
 
     def __init__(self, qa: VideoQA, videos: tuple[Any, ...], images: tuple[Any, ...], sampling: Sampling) -> None:
         self._qa = qa
-        self._asked = VideoQuestion(question="", videos=videos, images=images, sampling=sampling)
+        self._given = {"videos": videos, "images": images, "sampling": sampling}
         self._media: Media | None = None
         self.messages: tuple[Message, ...] = ()
 
@@ -38,12 +38,13 @@ class Conversation:
             VideoToolError: as `VideoQA.ask` does.
         """
         began = time.perf_counter()
-        generation = GenerationOptions(max_new_tokens=max_new_tokens, temperature=temperature)
-        asked = self._asked.model_copy(update={"question": question, "generation": generation})
+        with refuse_wrong_types():
+            generation = GenerationOptions(max_new_tokens=max_new_tokens, temperature=temperature)
+            asked = VideoQuestion(question=question, generation=generation, **self._given)
         media = self._qa.read(asked) if self._media is None else self._media
         self._media = media.kept()
         message = place_media(question, media if not self.messages else Media())
         messages = (*self.messages, message)
-        answer = self._qa.reply(messages, media, generation, began)
+        answer = self._qa.reply(messages, media, asked.generation, began)
         self.messages = (*messages, Message("assistant", (answer.text,)))
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from video_tool.question import (
     Sampling,
     VideoInput,
     VideoQuestion,
+    refuse_wrong_types,
 )
 from video_tool.settings import Settings
 
@@ -95,15 +97,15 @@ class VideoQA:
             PromptError: question and media don't make a prompt that the model can hold.
             ModelError: the model can't be loaded or run.
         """
-        return self.answer(
-            VideoQuestion(
+        with refuse_wrong_types():
+            asked = VideoQuestion(
                 question=question,
                 videos=_several("videos", videos),
                 images=_several("images", images),
                 sampling=Sampling(num_frames=num_frames, fps=fps, start=start, end=end),
                 generation=GenerationOptions(max_new_tokens=max_new_tokens, temperature=temperature),
             )
-        )
+        return self.answer(asked)
 
     async def aask(
         self,
@@ -146,7 +148,8 @@ class VideoQA:
 
         They are fetched and read by the first question, and not again. Arguments as for `ask`.
         """
-        sampling = Sampling(num_frames=num_frames, fps=fps, start=start, end=end)
+        with refuse_wrong_types():
+            sampling = Sampling(num_frames=num_frames, fps=fps, start=start, end=end)
         return Conversation(self, _several("videos", videos), _several("images", images), sampling)
 
     def answer(self, question: VideoQuestion) -> VideoAnswer:
@@ -203,8 +206,8 @@ def _check(question: VideoQuestion) -> None:
 def _check_options(options: GenerationOptions) -> None:
     if options.max_new_tokens < 1:
         raise QuestionError(f"max_new_tokens is {options.max_new_tokens}", hint="Allow the answer 1 token or more.")
-    if not options.temperature >= 0:
-        raise QuestionError(f"temperature is {options.temperature}", hint="Give 0 or more.")
+    if not 0 <= options.temperature < math.inf:
+        raise QuestionError(f"temperature is {options.temperature}", hint="Give a number, 0 or more.")
 
 
 def _several(name: str, given: object) -> tuple[object, ...]:

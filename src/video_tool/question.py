@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, WithJsonSchema
+
+from video_tool.errors import QuestionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,3 +88,20 @@ class VideoQuestion(BaseModel):
     ] = Field(default=(), description="The images, in order.")
     sampling: Sampling = Sampling()
     generation: GenerationOptions = GenerationOptions()
+
+
+@contextmanager
+def refuse_wrong_types() -> Iterator[None]:
+    """Turns pydantic's report on the first argument of a wrong type into one line.
+
+    Raises:
+        QuestionError: the block raised a `ValidationError`.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][-1]) if first["loc"] else "the question"
+        raise QuestionError(
+            f"{name} is {first['input']!r}: {first['msg']}", hint="Give it as VideoQA.ask describes it."
+        ) from error

@@ -59,9 +59,10 @@ class TransformersModel:
             )
         self._check_length(prompt, ids.shape[1], visual, options.max_new_tokens)
         encoded = time.perf_counter()
+        report = _Report(self.info.id, options.max_new_tokens, on_progress)
         try:
             with torch.inference_mode():
-                out = self._model.generate(**inputs, **self._arguments(options, on_progress))
+                out = self._model.generate(**inputs, **_arguments(options), stopping_criteria=[report])
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(
                 f"{ids.shape[1]} tokens do not fit into the device's memory",
@@ -70,6 +71,8 @@ class TransformersModel:
             ) from error
         except ValueError as error:
             raise self._misfit(error) from error
+        if report.failure is not None:
+            raise report.failure
         new = out[0, ids.shape[1] :]
         ends = self._model.generation_config.eos_token_id
         stopped = len(new) > 0 and int(new[-1]) in ([ends] if isinstance(ends, int) else ends or [])
@@ -143,15 +146,13 @@ class TransformersModel:
             max_frames=most,
         )
 
-    def _arguments(self, options: GenerationOptions, on_progress: OnProgress) -> dict[str, Any]:
-        arguments: dict[str, Any] = {
-            "max_new_tokens": options.max_new_tokens,
-            "stopping_criteria": [_Report(self.info.id, options.max_new_tokens, on_progress)],
-        }
-        if options.temperature > 0:
-            return arguments | {"do_sample": True, "temperature": options.temperature}
-        # the checkpoint's own sampling settings would only be warned about
-        return arguments | {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+
+def _arguments(options: GenerationOptions) -> dict[str, Any]:
+    if options.temperature > 0:
+        return {"max_new_tokens": options.max_new_tokens, "do_sample": True, "temperature": options.temperature}
+    # the checkpoint's own sampling settings would only be warned about
+    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    return {"max_new_tokens": options.max_new_tokens} | greedy
 
 
 def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
@@ -164,15 +165,23 @@ def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
 
 
 class _Report:
-    """Rides along as a stopping criterion, which is called for every token, and never stops anything."""
+    """Rides along as a stopping criterion, which is called for every token.
+
+    It stops generation only when the callback fails, and keeps the failure: raised from in here, it could
+    not be told from one of the model's.
+    """
 
     def __init__(self, model: str, most: int, on_progress: OnProgress) -> None:
         self.model, self.most, self.on_progress = model, most, on_progress
         self.done = 0
+        self.failure: Exception | None = None
 
     def __call__(self, ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
         import torch
 
         self.done += 1
-        self.on_progress(Progress("generate", self.model, self.done, self.most, "tokens"))
-        return torch.zeros(ids.shape[0], dtype=torch.bool, device=ids.device)
+        try:
+            self.on_progress(Progress("generate", self.model, self.done, self.most, "tokens"))
+        except Exception as error:  # noqa: BLE001 — the caller's own, raised again once generation has stopped
+            self.failure = error
+        return torch.full((ids.shape[0],), self.failure is not None, dtype=torch.bool, device=ids.device)
