@@ -185,7 +185,7 @@ def _model() -> VideoQA:
     """One model a process."""
     if not _loaded:
         torch.set_num_threads(1)
-        _loaded.append(VideoQA(os.environ.get("MODEL", "builtin")))
+        _loaded.append(VideoQA("builtin"))
     return _loaded[0]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bank import FRAMES, NO_SHAPE, Bank
-from conversations import NO_MOTION, Batch, Conversations
+from conversations import NO_MOTION, VERDICTS, Batch, Conversations
 from numpy.typing import NDArray
 from progress import Progress
 from torch import Tensor, nn
@@ -29,9 +29,10 @@ HELD_OUT = 500
 class Learner(nn.Module):
     """The model with its training heads."""
 
-    def __init__(self, llava: LlavaForConditionalGeneration) -> None:
+    def __init__(self, llava: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast) -> None:
         super().__init__()
         self.llava = llava
+        self.verdicts = torch.tensor(words.convert_tokens_to_ids(list(VERDICTS)))
         width = llava.config.text_config.hidden_size
         self.sizes = [NO_MOTION + 1, NO_MOTION + 1, NO_SHAPE + 1, len(COLOURS), 12]
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(self.sizes)))
@@ -47,6 +48,9 @@ class Learner(nn.Module):
         asked = wanted != -100
         logits = self.llava.lm_head(out.last_hidden_state[:, :-1][asked])
         words = nn.functional.cross_entropy(logits, wanted[asked])
+        # yes and no are few among all words, and hardest: what comes before is to be compared, so they count apart
+        verdict = torch.isin(wanted[asked], self.verdicts)
+        judged = nn.functional.cross_entropy(logits[verdict], wanted[asked][verdict]) if verdict.any() else 0.0
         middle = out.hidden_states[READ_AT][batch.closings[:, 0], batch.closings[:, 1]]
         first, second, shape, colour, boxes = self.head(middle).split(self.sizes, dim=-1)
         real = batch.shapes != NO_SHAPE
@@ -71,7 +75,7 @@ class Learner(nn.Module):
                 "boxes": float((boxes[real] - batch.boxes[real]).abs().mean()),
                 "conversations right": float((~wrong.any(1)).float().mean()),
             }
-        return words + 0.5 * moved + 0.3 * looks + 5 * placed, figures
+        return words + 0.5 * judged + 0.5 * moved + 0.3 * looks + 5 * placed, figures
 
 
     def judge(self, ids: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -119,7 +123,7 @@ def train(
     def look(frames: NDArray[np.int64]) -> Tensor:
         return seen[frames[:, 0], frames[:, 1]].float()
 
-    _run("language", Learner(llava), conversations, steps, batch, 1.5e-3, folder, look)
+    _run("language", Learner(llava, words), conversations, steps, batch, 1.5e-3, folder, look)
     torch.save(llava.state_dict(), folder / "language.pt")
 
 
@@ -141,7 +145,7 @@ def train_together(
         return features(llava.model.vision_tower, pixels(np.stack([bank.frame(c, m) for c, m in frames])))
 
     conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
-    _run("together", Learner(llava), conversations, steps, batch, 2e-4, folder, look)
+    _run("together", Learner(llava, words), conversations, steps, batch, 2e-4, folder, look)
     torch.save(llava.state_dict(), folder / "together.pt")
 
 

@@ -22,7 +22,7 @@ class Conversation:
 
     def __init__(self, qa: VideoQA, videos: tuple[Any, ...], images: tuple[Any, ...], sampling: Sampling) -> None:
         self._qa = qa
-        self._given = {"videos": videos, "images": images, "sampling": sampling}
+        self._videos, self._images, self._sampling = videos, images, sampling
         self._media: Media | None = None
         self.messages: tuple[Message, ...] = ()
 
@@ -40,7 +40,13 @@ class Conversation:
         began = time.perf_counter()
         with refuse_wrong_types():
             generation = GenerationOptions(max_new_tokens=max_new_tokens, temperature=temperature)
-            asked = VideoQuestion(question=question, generation=generation, **self._given)
+            asked = VideoQuestion(
+                question=question,
+                videos=self._videos,
+                images=self._images,
+                sampling=self._sampling,
+                generation=generation,
+            )
         media = self._qa.read(asked) if self._media is None else self._media
         self._media = media.kept()
         message = place_media(question, media if not self.messages else Media())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +91,7 @@ class VideoQuestion(BaseModel):
 
 
 @contextmanager
-def refuse_wrong_types() -> Iterator[None]:
+def refuse_wrong_types() -> Generator[None]:
     """Turns pydantic's report on the first argument of a wrong type into one line.
 
     Raises:
