@@ -77,7 +77,6 @@ class Learner(nn.Module):
             }
         return words + 0.5 * judged + 0.5 * moved + 0.3 * looks + 5 * placed, figures
 
-
     def judge(self, ids: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures of the yes and no in questions with nothing to look at."""
         attention = (ids != self.llava.config.text_config.pad_token_id).long()

@@ -61,7 +61,7 @@ def load_settings() -> Settings:
     from video_tool.settings import Settings
 
     try:
-        return Settings()  # pyright: ignore[reportCallIssue]
+        return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         variable = "_".join(["VIDEO_TOOL", *(str(part).upper() for part in first["loc"])])
