@@ -1,7 +1,7 @@
-"""How often the built-in model is right: `make bench-builtin`, about a quarter of an hour on two cores.
+"""How often the built-in model is right: `make bench-builtin`, about twenty minutes on two cores.
 
-A thousand questions about videos drawn by the project's own renderer, then five hundred about videos drawn by
-another program (`other_renderer.py`). All are files (H.264, VP9, GIF), asked through VideoQA, and none was
+Questions (a thousand of each, or as many as the command line says) about videos drawn by the project's own
+renderer, then about videos drawn by another program (`other_renderer.py`). All are files (H.264, VP9, GIF), asked through VideoQA, and none was
 seen in training. An answer counts as right when it is, to the letter, the one that the question's facts call for.
 The report is written to docs/builtin-accuracy.md.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from video_tool.builtin.clips import MOTIONS, random_clip, render, write_video
 from video_tool.builtin.dialogue import random_conversation
 
 REPORT = Path("docs/builtin-accuracy.md")
-QUESTIONS = {"own": 1000, "other": 500}
+QUESTIONS = 1000
 SEED = 2026
 CODECS = {
     ".mp4": ("libx264", {"preset": "veryfast", "threads": "1"}),
@@ -110,10 +111,10 @@ def ask_scene(job: tuple[str, int]) -> list[Outcome]:
         ]
 
 
-def main() -> None:
+def main(questions: int = QUESTIONS) -> None:
     report = [f"# How often the built-in model is right\n\n{__doc__.split(chr(10), 2)[2].strip()}\n"]
     for renderer, title in (("own", "Videos of the project's own renderer"), ("other", "Videos of another program")):
-        outcomes = _ask(renderer, QUESTIONS[renderer])
+        outcomes = _ask(renderer, questions)
         report.append(_section(title, outcomes))
         print(report[-1])
     REPORT.parent.mkdir(exist_ok=True)
@@ -190,4 +191,4 @@ def _model() -> VideoQA:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

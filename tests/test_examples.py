@@ -63,7 +63,7 @@ def test_compare_two_videos(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     answers = [line.split("  (")[0].strip() for line in done.stdout.splitlines()[1::2]]
     assert answers == [
-        "No. In the first video it is moving left. In the second video it is shrinking.",
+        "In the first video it is moving left. In the second video it is shrinking. So no.",
         "A blue square is moving left.",
         "A blue square is shrinking.",
     ]

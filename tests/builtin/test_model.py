@@ -55,7 +55,7 @@ def test_motions_from_a_file(qa: VideoQA, motion: str, tmp_path: Path) -> None:
     times = np.arange(60) / 60
     shown = clip(5, motions=(motion,))
     if motion == "blinking":
-        shown = replace(shown, legs=(replace(shown.legs[0], blinks=4.0, phase=0.0, duty=0.5),))
+        shown = replace(shown, legs=(replace(shown.legs[0], blinks=3.0, phase=0.0, duty=0.5),))
     write_video(tmp_path / "clip.mp4", render(shown, times), fps=20)
     words = {"still": "staying still"}.get(motion, DOING.get(motion, motion))
     answer = qa.ask("What is the shape doing?", [tmp_path / "clip.mp4"], num_frames=8)
@@ -67,8 +67,8 @@ def test_reversed_frames_turn_the_motion_round(qa: VideoQA, motion: str) -> None
     forward = frames(clip(8, motions=(motion,)))
     backward = FrameSequence(np.asarray(forward.frames)[::-1].copy(), fps=4)
     question = f"Is the shape {DOING.get(motion, motion)}?"
-    assert qa.ask(question, [forward]).text.startswith("Yes,")
-    assert qa.ask(question, [backward]).text.startswith("No,")
+    assert qa.ask(question, [forward]).text.endswith(", so yes.")
+    assert qa.ask(question, [backward]).text.endswith(", so no.")
     opposite = OPPOSITE[motion]
     assert qa.ask("How does it move?", [backward]).text == f"It is {DOING.get(opposite, opposite)}."
 
@@ -95,9 +95,11 @@ def test_half_of_the_frames_say_the_same(qa: VideoQA, seed: int) -> None:
 def test_same_motion(qa: VideoQA) -> None:
     question = "Are the two shapes in these two videos doing the same thing?"
     down, also, up = (frames(clip(s, motions=(m,))) for s, m in ((1, "down"), (2, "down"), (3, "up")))
-    assert qa.ask(question, [down, also]).text == "Yes. In both videos it is moving down."
+    assert qa.ask(question, [down, also]).text == (
+        "In the first video it is moving down. In the second video it is moving down. So yes."
+    )
     assert qa.ask(question, [down, up]).text == (
-        "No. In the first video it is moving down. In the second video it is moving up."
+        "In the first video it is moving down. In the second video it is moving up. So no."
     )
 
 
