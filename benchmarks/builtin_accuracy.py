@@ -1,9 +1,9 @@
 """How often the built-in model is right: `make bench-builtin`, about twenty minutes on two cores.
 
 Questions (a thousand of each, or as many as the command line says) about videos drawn by the project's own
-renderer, then about videos drawn by another program (`other_renderer.py`). All are files (H.264, VP9, GIF), asked through VideoQA, and none was
-seen in training. An answer counts as right when it is, to the letter, the one that the question's facts call for.
-The report is written to docs/builtin-accuracy.md.
+renderer, then about videos drawn by another program (`other_renderer.py`). All are files (H.264, VP9, GIF), asked
+through VideoQA, and none was seen in training. An answer counts as right when it is, to the letter, the one that the
+question's facts call for. The report is written to docs/builtin-accuracy.md.
 """
 
 from __future__ import annotations
