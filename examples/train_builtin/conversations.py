@@ -15,19 +15,11 @@ from tower import TOKENS
 from transformers import PreTrainedTokenizerFast
 
 from video_tool.builtin.answers import Shown
-from video_tool.builtin.clips import COLOURS, MOTIONS, SHAPES
+from video_tool.builtin.clips import COLOURS, MOTIONS, OPPOSITES, SHAPES
 from video_tool.builtin.dialogue import Turn, random_conversation
 
 NO_MOTION = len(MOTIONS)
 VERDICTS = ("▁yes", "▁no")
-_REVERSED = {
-    "left": "right",
-    "right": "left",
-    "up": "down",
-    "down": "up",
-    "growing": "shrinking",
-    "shrinking": "growing",
-}
 
 
 @dataclass
@@ -136,7 +128,7 @@ class Conversations:
         if "blinking" in motions and not self._blinks(clip, start, motions):
             return None
         if rng.random() < 0.3:
-            start, motions = start[::-1], tuple(_REVERSED.get(m, m) for m in reversed(motions))
+            start, motions = start[::-1], tuple(OPPOSITES.get(m, m) for m in reversed(motions))
         return _Medium(self._shown("video", clip, motions), clip, start)
 
     def _blinks(self, clip: int, moments: NDArray[np.int64], motions: tuple[str, ...]) -> bool:

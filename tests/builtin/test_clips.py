@@ -17,6 +17,7 @@ from video_tool.builtin.clips import (
     LARGEST,
     LEAST_GROWTH,
     MOTIONS,
+    OPPOSITES,
     SHAPES,
     SHORTEST_WAY,
     SMALLEST,
@@ -28,14 +29,6 @@ from video_tool.builtin.clips import (
 )
 
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-OPPOSITES = {
-    "left": "right",
-    "right": "left",
-    "up": "down",
-    "down": "up",
-    "growing": "shrinking",
-    "shrinking": "growing",
-}
 TIMES = np.arange(24) / 24
 
 

@@ -10,17 +10,9 @@ import pytest
 
 from video_tool import FrameSequence, VideoQA
 from video_tool.builtin import CHECKPOINT, DEMO_VIDEO
-from video_tool.builtin.clips import COLOURS, MOTIONS, SHAPES, Clip, random_clip, render, write_video
+from video_tool.builtin.clips import COLOURS, MOTIONS, OPPOSITES, SHAPES, Clip, random_clip, render, write_video
 from video_tool.builtin.dialogue import REFUSAL
 
-OPPOSITE = {
-    "left": "right",
-    "right": "left",
-    "up": "down",
-    "down": "up",
-    "growing": "shrinking",
-    "shrinking": "growing",
-}
 DOING = {"left": "moving left", "right": "moving right", "up": "moving up", "down": "moving down"}
 
 
@@ -62,14 +54,14 @@ def test_motions_from_a_file(qa: VideoQA, motion: str, tmp_path: Path) -> None:
     assert answer.text == f"It is {words}."
 
 
-@pytest.mark.parametrize("motion", sorted(OPPOSITE))
+@pytest.mark.parametrize("motion", sorted(OPPOSITES))
 def test_reversed_frames_turn_the_motion_round(qa: VideoQA, motion: str) -> None:
     forward = frames(clip(8, motions=(motion,)))
     backward = FrameSequence(np.asarray(forward.frames)[::-1].copy(), fps=4)
     question = f"Is the shape {DOING.get(motion, motion)}?"
     assert qa.ask(question, [forward]).text.endswith(", so yes.")
     assert qa.ask(question, [backward]).text.endswith(", so no.")
-    opposite = OPPOSITE[motion]
+    opposite = OPPOSITES[motion]
     assert qa.ask("How does it move?", [backward]).text == f"It is {DOING.get(opposite, opposite)}."
 
 

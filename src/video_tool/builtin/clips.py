@@ -19,6 +19,15 @@ from numpy.typing import NDArray
 SHAPES: Final = ("circle", "square", "triangle")
 COLOURS: Final = ("red", "green", "blue", "yellow", "purple", "white")
 MOTIONS: Final = ("left", "right", "up", "down", "growing", "shrinking", "still", "blinking")
+OPPOSITES: Final = {
+    "left": "right",
+    "right": "left",
+    "up": "down",
+    "down": "up",
+    "growing": "shrinking",
+    "shrinking": "growing",
+}
+"""What each of these motions becomes when the frames are reversed."""
 
 SMALLEST, LARGEST = 0.12, 0.40
 """Sizes of a shape, as fractions of the frame's shorter side."""

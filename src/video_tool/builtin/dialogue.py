@@ -10,7 +10,7 @@ import numpy as np
 
 from video_tool.builtin import wording
 from video_tool.builtin.answers import ORDINALS, REFUSAL, Shown, answer_all, answer_one, capital, labels
-from video_tool.builtin.clips import COLOURS, MOTIONS, SHAPES
+from video_tool.builtin.clips import COLOURS, MOTIONS, OPPOSITES, SHAPES
 from video_tool.builtin.wording import say
 
 _WEIGHTS: Final = [0.09, 0.09, 0.16, 0.04, 0.11, 0.19, 0.03, 0.05, 0.05, 0.09, 0.05, 0.05]
@@ -215,6 +215,9 @@ class _Asker:
         """What a yes/no question asks for: right as often as wrong."""
         if right and self.rng.random() < 0.5:
             return str(self.rng.choice(right))
+        opposites = [o for o in options if o not in right and OPPOSITES.get(o) in right]
+        if opposites and self.rng.random() < 0.5:  # what is most easily mistaken is asked most
+            return str(self.rng.choice(opposites))
         return str(self.rng.choice([o for o in options if o not in right]))
 
     def _politely(self, question: str) -> str:
