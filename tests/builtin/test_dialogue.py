@@ -154,10 +154,7 @@ def test_every_kind_of_question_comes_up() -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    path = CHECKPOINT / "tokenizer.json"
-    if not path.is_file():
-        pytest.skip("the checkpoint is not there")
-    return Tokenizer.from_file(str(path))
+    return Tokenizer.from_file(str(CHECKPOINT / "tokenizer.json"))
 
 
 @settings(max_examples=100, deadline=None)

@@ -246,7 +246,8 @@ def test_a_certificate_of_nobody():
 
 
 def test_a_full_temp_folder(site: Site, mp4: bytes, small_files_only: None):
-    assert "temp folder" in str(refused(site.put("/cats.mp4", mp4, content_type="video/mp4"), SourceError))
+    large = mp4 + bytes(5 << 20)
+    assert "temp folder" in str(refused(site.put("/cats.mp4", large, content_type="video/mp4"), SourceError))
 
 
 def test_plugins_of_others_do_not_run(site: Site, mp4: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -167,7 +167,7 @@ def test_a_file_object_that_fails(tmp_path: Path):
 
 
 def test_a_full_temp_folder(small_files_only: None):
-    assert "temp folder" in str(refused(b"meow" * 1000, SourceError))
+    assert "temp folder" in str(refused(bytes(5 << 20), SourceError))
 
 
 def test_a_missing_temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
