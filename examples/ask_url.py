@@ -10,7 +10,8 @@ from video_tool import Progress, VideoQA, VideoToolError
 
 def show(progress: Progress) -> None:
     if progress.stage == "download":
-        print(f"  {progress.subject}: {progress.done:,} of {progress.total or '?'} bytes", file=sys.stderr)
+        total = f"{progress.total:,}" if progress.total else "?"
+        print(f"  {progress.subject}: {progress.done:,} of {total} bytes", file=sys.stderr)
 
 
 def main(url: str, question: str = "What happens in the video?", model: str = "builtin") -> None:
