@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import av
@@ -12,6 +13,12 @@ from numpy.typing import NDArray
 from tests.checkpoints import write_checkpoint
 from video_tool import VideoQA
 from video_tool.builtin.clips import random_clip, render
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Shells let what they start in the background ignore Ctrl-C, and the programs that tests start inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
