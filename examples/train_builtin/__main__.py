@@ -22,8 +22,8 @@ WORK = Path("build/train-builtin")
 TARGET = Path("src/video_tool/builtin/checkpoint")
 SHARDS = 50
 TOWER_STEPS = 2600
-LANGUAGE_STEPS = 9500
-TOGETHER_STEPS = 1500
+LANGUAGE_STEPS = 6000
+TOGETHER_STEPS = 800
 
 
 def main() -> None:

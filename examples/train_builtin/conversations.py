@@ -62,7 +62,7 @@ class Conversations:
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         # much the same length throughout a batch: little of it is padding
-        count, turns_each = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])), int(rng.integers(1, 5))
+        count, turns_each = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15])), int(rng.integers(2, 6))
         rows, media = [], []
         for _ in range(size):
             seen = self._media(rng, count)

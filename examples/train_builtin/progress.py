@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from torch import nn
+from torch.distributed.checkpoint.stateful import Stateful
 
 KEEP_EVERY = 250
 
@@ -21,12 +21,9 @@ class Progress:
         name: str,
         steps: int,
         state: Path,
-        module: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
+        parts: Mapping[str, Stateful],
     ) -> None:
-        self.name, self.steps, self.state = name, steps, state
-        self.parts = {"module": module, "optimiser": optimiser, "schedule": schedule}
+        self.name, self.steps, self.state, self.parts = name, steps, state, parts
         self.done = 0
         self.figures: dict[str, float] = {}
         if state.exists():

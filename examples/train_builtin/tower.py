@@ -67,7 +67,8 @@ def train(bank: Bank, folder: Path, steps: int, batch: int = 96) -> None:
     optimiser = torch.optim.AdamW(reader.parameters(), lr=2e-3, weight_decay=0.03, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.1)
     held_out = len(bank) - 500
-    progress = Progress("vision tower", steps, folder / "tower.state.pt", reader, optimiser, schedule)
+    parts = {"module": reader, "optimiser": optimiser, "schedule": schedule}
+    progress = Progress("vision tower", steps, folder / "tower.state.pt", parts)
     for step in progress:
         rng = np.random.default_rng([1, step])
         # clips neighbour each other on disk: a few neighbourhoods a batch keep the reading quick

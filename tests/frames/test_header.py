@@ -61,6 +61,19 @@ def test_a_damaged_frame_is_left_out_with_a_warning(tmp_path: Path) -> None:
     assert frames.warnings[0] == "a.mp4 is damaged: 1 frame is missing or marred."
 
 
+def test_a_damaged_frame_that_is_patched_up_comes_with_a_warning(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.mp4", noisy(20).repeat(4, axis=1).repeat(4, axis=2))
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][7]
+    content = bytearray(path.read_bytes())
+    start = packet.pos + packet.size // 10
+    content[start : start + packet.size // 2] = b"\xff" * (packet.size // 2)
+    path.write_bytes(content)
+    frames = read_video(path, Sampling(num_frames=4), SETTINGS)
+    assert frames.info.total_frames >= 19
+    assert frames.warnings[0].startswith(("a.mp4 may be damaged: its decoder reported errors", "a.mp4 is damaged: 1 "))
+
+
 def test_the_codec_goes_by_its_own_name_and_not_the_decoders(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "a.mkv", numbered(5), codec="libsvtav1")
     assert probe_video(path, SETTINGS).codec == "av1"

@@ -21,7 +21,8 @@ class DecordReader:
     def __init__(self, path: Path) -> None:
         import decord
 
-        decord.logging.set_level(decord.logging.FATAL)
+        # a damaged frame is filled in without a word, except here: these lines go to standard error and are counted
+        decord.logging.set_level(decord.logging.ERROR)
         self._error: type[Exception] = decord.DECORDError
         try:
             self._video: Any = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ from video_tool.sources import SourceFile, open_source
 
 _FIRST_READER_SHARE = 1 / 3
 """Of the time to decode: when the first reader hangs, enough is left for the second."""
+_FFMPEG_ERROR = re.compile(rb"^\[[^]@]+ @ \w+\] ", re.MULTILINE)
+"""How the lines begin that FFmpeg writes to standard error, such as `[h264 @ 0x55f0c8a2e040] `."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def _read_file(
         tuple(header["indices"]),
         tuple(metadata["timestamps"][index] for index in header["indices"]),
         _info(file.name, header, reader),
-        tuple(header["warnings"]),
+        (*header["shortcomings"], *header["warnings"]),
     )
 
 
@@ -183,12 +186,16 @@ def _decode(file: SourceFile, sampling: Sampling | None, settings: Settings) -> 
         "settings": settings.model_dump(),
     }
     try:
-        return *_ask_worker(request | {"reader": "decord"}, settings.decode_timeout * _FIRST_READER_SHARE), "decord"
+        header, body = _ask_worker(request | {"reader": "decord"}, settings.decode_timeout * _FIRST_READER_SHARE)
+        if header["complaints"] and not header["shortcomings"]:
+            times = "once" if header["complaints"] == 1 else f"{header['complaints']} times"
+            header["shortcomings"] = [f"{file.name} may be damaged: its decoder reported errors {times}."]
+        return header, body, "decord"
     except DecodeError as first:
         try:
             header, body = _ask_worker(request | {"reader": "pyav"}, deadline - time.monotonic())
-            if isinstance(first, DecodeTimeoutError) and sampling is not None:
-                header["warnings"].insert(0, f"{file.name} may be damaged: {first.message}, so pyav read it.")
+            if isinstance(first, DecodeTimeoutError):
+                header["shortcomings"].insert(0, f"{file.name} may be damaged: {first.message}, so pyav read it.")
             return header, body, "pyav"
         except DecodeTimeoutError as error:
             raise DecodeTimeoutError(
@@ -219,4 +226,5 @@ def _ask_worker(request: dict[str, Any], timeout: float) -> tuple[dict[str, Any]
     header: dict[str, Any] = json.loads(line)
     if "error" in header:
         raise getattr(errors, header["error"])(header["message"], hint=header["hint"])
+    header["complaints"] = len(_FFMPEG_ERROR.findall(said))
     return header, body

@@ -34,6 +34,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
     metadata = reader.metadata()
     declared = read_header(Path(request["path"]))
     header: dict[str, Any] = {"metadata": asdict(metadata), "codec": declared.codec}
+    header["shortcomings"] = shortcomings(request["name"], metadata, declared)
     if request["sampling"] is None:
         return header, memoryview(b"")
     selection = select(
@@ -44,8 +45,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
         request["name"],
     )
     frames = reader.frames(selection.indices)
-    warnings = (*shortcomings(request["name"], metadata, declared), *selection.warnings)
-    header |= {"shape": frames.shape, "indices": selection.indices, "warnings": warnings}
+    header |= {"shape": frames.shape, "indices": selection.indices, "warnings": selection.warnings}
     return header, frames.data
 
 
