@@ -37,6 +37,8 @@ def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder for temporary files, which has to be as empty afterwards as before."""
     folder = tmp_path / "temp"
     folder.mkdir()
+    monkeypatch.setenv("VIDEO_TOOL_ALLOWED_ROOTS", str(tmp_path))
+    monkeypatch.setenv("VIDEO_TOOL_ALLOWED_HOSTS", "127.0.0.1")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []

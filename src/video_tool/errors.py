@@ -19,8 +19,8 @@
     │   └── OutOfMemoryError (MemoryError)
     └── MissingDependencyError (ImportError)  an optional package is needed
 
-Each says what happened (`str(error)`), what to do (`hint`) and whether the same call may succeed
-later (`retryable`), so that no caller has to read messages. `exit_code` is the command line's.
+Each says what happened (`str(error)`), what to do (`hint`), whether the same call may succeed later (`retryable`)
+and after how many seconds (`retry_after`), so that no caller has to read messages. `exit_code` is the command line's.
 """
 
 from __future__ import annotations
@@ -35,15 +35,19 @@ class VideoToolError(Exception):
         message: what happened, in one line.
         hint: what to do about it, in one line.
         retryable: whether the same call may succeed later.
+        retry_after: the seconds to wait before that, or None when it is not known.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", retryable: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.retryable = retryable
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         return self.message

@@ -19,6 +19,7 @@ class Progress:
         done: how far it is, in `unit`.
         total: how far it will go, in `unit`; None when unknown.
         unit: bytes, frames, tokens, or models.
+        rate: how fast it goes, in `unit` a second; None when unknown.
     """
 
     stage: Stage
@@ -26,6 +27,7 @@ class Progress:
     done: int
     total: int | None
     unit: Literal["bytes", "frames", "tokens", "models"]
+    rate: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

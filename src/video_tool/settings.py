@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_MODEL = "llava-hf/llava-interleave-qwen-0.5b-hf"
 """For research only: its licence does not allow commercial use."""
 
 
+def _split_at(separator: str) -> BeforeValidator:
+    def split(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part for part in map(str.strip, value.split(separator)) if part)
+
+    return BeforeValidator(split)
+
+
+def _default_roots() -> tuple[Path, ...]:
+    temp = Path(tempfile.gettempdir())
+    try:
+        return Path.cwd(), temp
+    except FileNotFoundError:  # the working directory has been removed
+        return (temp,)
+
+
+# NoDecode: a variable holds them as people write lists, not as JSON.
+Hosts = Annotated[tuple[str, ...], NoDecode, _split_at(",")]
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute()), PlainSerializer(str)]
+Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep)]
+
+
 class Settings(BaseSettings):
-    """What the engine may use up, and what it does unless told otherwise."""
+    """What the engine may use up and reach, and what it does unless told otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="VIDEO_TOOL_", frozen=True, extra="forbid")
 
@@ -22,6 +50,28 @@ class Settings(BaseSettings):
     max_download_bytes: PositiveInt = Field(default=1 << 30, description="Most bytes fetched for one video or image.")
     download_timeout: PositiveFloat = Field(default=600.0, description="Seconds that one download may take.")
     max_height: PositiveInt = Field(default=720, description="Pixels: sites are asked for no higher video than this.")
+    allowed_hosts: Hosts = Field(
+        default=(),
+        description="Hosts, by name or address as URLs write them, that are fetched from though they are not public; "
+        "joined by commas.",
+    )
+    allow_private_networks: bool = Field(
+        default=False,
+        description="Fetch from addresses that are not public, too, short of the metadata services of clouds.",
+    )
+    allowed_domains: Hosts | None = Field(
+        default=None,
+        description="When set, nothing is fetched but from these domains and what is below them; joined by commas.",
+    )
+    allowed_roots: Folders = Field(
+        default_factory=_default_roots,
+        description="Folders whose files may be read, with all below them; by default the working directory and the "
+        f"temp folder, as they are when the settings are made; joined by '{os.pathsep}'.",
+    )
+    cookies_file: Folder | None = Field(
+        default=None,
+        description="A file of cookies in Netscape's format, as browsers export it, for sites that want a sign-in.",
+    )
     decode_timeout: PositiveFloat = Field(
         default=120.0, description="Seconds that reading the frames of one video may take."
     )

@@ -22,8 +22,10 @@ class Run(Protocol):
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An environment in which nothing is set, nothing downloaded, and the temp folder is empty at the end."""
+def environment(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment in which nothing is set but where the tests' files are, nothing downloaded, and the temp folder
+    is empty at the end.
+    """
     temp = tmp_path / "temp"
     temp.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) and name not in _STYLES}
@@ -32,6 +34,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         "HF_HOME": str(tmp_path / "hf"),
         "NO_COLOR": "1",
         "TMPDIR": str(temp),
+        "VIDEO_TOOL_ALLOWED_ROOTS": str(tmp_path_factory.getbasetemp()),
         "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor"),  # else torch makes it in the temp folder
     }
     assert list(temp.iterdir()) == []

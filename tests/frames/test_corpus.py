@@ -22,6 +22,12 @@ pytestmark = [
     pytest.mark.skipif("VIDEO_TOOL_CORPUS" not in os.environ, reason="VIDEO_TOOL_CORPUS is not set"),
 ]
 
+
+@pytest.fixture(autouse=True)
+def readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEO_TOOL_ALLOWED_ROOTS", str(CORPUS))
+
+
 # name, codec, width and height as shown, frames a second, frames
 REAL = [
     ("asl_eat.mkv", "h264", 640, 480, 30, 47),

@@ -27,16 +27,19 @@ def mp4() -> bytes:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A server on the local machine, from which fetching is allowed."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("VIDEO_TOOL_ALLOWED_HOSTS", "127.0.0.1")
     with serve() as site:
         yield site
 
 
 @pytest.fixture(autouse=True)
 def temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temp folder of the test's own, which has to be empty at its end."""
+    """A temp folder of the test's own, which has to be empty at its end; files may be read from the test's folder."""
     folder = tmp_path / "temp"
     folder.mkdir()
+    monkeypatch.setenv("VIDEO_TOOL_ALLOWED_ROOTS", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []

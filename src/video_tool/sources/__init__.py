@@ -1,9 +1,13 @@
 """The first stage: from a reference (path, URL, bytes, file object) to a local file.
 
-`naming` is what errors and answers call a reference, without the secrets in it; `policy` says which references may be
-opened or fetched; `opening` has `open_source`: a reference in, a file out, nothing left behind; `download` is yt-dlp,
-its fixed options, and its errors in our words; `limits` keeps yt-dlp to a number of bytes and seconds; `failures` are
-the errors that a copy and a download share.
+opening.py      `open_source`: a reference in, a file out, nothing left behind
+policy.py       what may be reached and opened; addresses.py knows which hosts are public
+download.py     fetching a URL with yt-dlp, under a fixed set of options
+ytdlp.py        yt-dlp confined to one proxy; bodies.py keeps what it is sent to a ceiling
+egress.py       that proxy: looks up, checks, connects, counts; upstream.py is the one that the environment wants
+translation.py  yt-dlp's errors in our words
+failures.py     errors that several ways of getting a file can end in alike
+naming.py       what errors and answers call a reference, without the secrets in it
 """
 
 from video_tool.sources.opening import SourceFile, open_source

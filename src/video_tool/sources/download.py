@@ -1,40 +1,30 @@
-"""Fetching a URL with yt-dlp: its options, and its errors in our words. Nothing else translates them."""
+"""Fetching a URL with yt-dlp, under a fixed set of options."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Self
 
-from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, RequestError, TransportError
-from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnavailableVideoError, UnsupportedError
-
-from video_tool.errors import DownloadError, SourceError, SourceNotFoundError, SourceRefusedError
+from video_tool.errors import SourceError, SourceRefusedError
 from video_tool.progress import OnProgress, Progress
 from video_tool.settings import Settings
-from video_tool.sources.failures import unwritable
-from video_tool.sources.limits import Aborted, LimitedYoutubeDL, Limits
-from video_tool.sources.naming import redact, redact_text
+from video_tool.sources.egress import EgressProxy
+from video_tool.sources.failures import too_large
+from video_tool.sources.naming import redact
+from video_tool.sources.translation import live, no_video, translate
+from video_tool.sources.ytdlp import Aborted, ConfinedYoutubeDL
 
-_SOCKET_TIMEOUT = 20.0
-_SAVE_IT = "Download the file with what you may use, and pass its path."
-_TRY_LATER = "Try again later; if it stays so, check the address and the network."
-
-# What sites say through yt-dlp, which has no types for it. The first that matches counts.
-_REFUSALS = re.compile(
-    r"sign.?in|log.?in|private|password|cookies|captcha|not a bot|members|subscri|premium|purchase|paid|drm"
-    r"|age.restrict|your country|geo.?restrict",
-    re.IGNORECASE,
-)
-_LIVE = re.compile(r"live event|livestream|live stream|premiere|currently live|offline", re.IGNORECASE)
-_NO_VIDEO = re.compile(r"format is not available|no video|no formats|no media", re.IGNORECASE)
-_GONE = re.compile(
-    r"unavailable|not available|no longer|removed|deleted|terminated|not (be )?found|not exist", re.IGNORECASE
-)
+_SOCKET_TIMEOUT = 20.0  # seconds
+_BLOCK = 1 << 16  # bytes
+_EXTRACTORS = ("default", "-douyu.*", "-iqiyi.*", "-pornhub.*")
+"""All but those that would start PhantomJS, a browser: it would go past the proxy."""
+_COOKIES_HEADER = re.compile(r"# (Netscape )?HTTP Cookie File")
+_COOKIE = re.compile(r"(#HttpOnly_)?[^#\t][^\t]*(\t[^\t]*){3}\t(\d+(\.\d+)?)?(\t[^\t]*){2}|#(?!HttpOnly_).*|\s*")
 
 
 def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: OnProgress) -> Path:
@@ -42,9 +32,10 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
 
     Args:
         url: an http or https URL of a file, or of a page of a site that yt-dlp knows.
-        folder: an empty folder of our own.
+        folder: an empty folder of our own; it never holds more than `settings.max_download_bytes` and 1 MiB.
         name: how errors and news call it.
-        settings: the bytes and seconds that it may take, and the height in pixels that is preferred.
+        settings: which hosts may be reached, the bytes and seconds that it may take, the height in pixels that is
+            preferred, and cookies.
         on_progress: told about every block.
 
     Returns:
@@ -52,19 +43,19 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
 
     Raises:
         SourceNotFoundError: nothing there, or no video in it.
-        SourceRefusedError: the site wants a sign-in or sends a live stream.
+        SourceRefusedError: a host that may not be reached, or the site wants a sign-in or sends a live stream.
         SourceTooLargeError: more than `settings.max_download_bytes`.
         DownloadError: the site or the network failed, or took longer than `settings.download_timeout`.
+        SourceError: the file of cookies can't be read, or the folder not be written.
     """
-    limits = Limits(name, settings)
     files: list[Path] = []
 
     def on_block(state: dict[str, Any]) -> None:
         done, total = state.get("downloaded_bytes") or 0, state.get("total_bytes")
-        limits.check_time()
-        limits.check_bytes(max(done, total or 0))
+        if max(_bytes_to_come(folder), total or 0) > settings.max_download_bytes:
+            raise Aborted(too_large(name, settings.max_download_bytes))
         try:
-            on_progress(Progress("download", name, done, total, "bytes"))
+            on_progress(Progress("download", name, done, total, "bytes", state.get("speed")))
         except Exception as error:  # the caller's own, which yt-dlp would reword
             raise Aborted(error) from error
 
@@ -73,23 +64,29 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         "post_hooks": [lambda file: files.append(Path(file))],
         "match_filter": _refuse_live(url),
     }
-    with _no_plugins():
-        ydl = LimitedYoutubeDL(options, limits)
-    aborted = None
-    with ydl:
-        try:
+    with EgressProxy(name, settings) as proxy:
+        with _no_plugins():
+            ydl = ConfinedYoutubeDL(options | {"proxy": proxy.url}, name, settings.max_download_bytes)
+        with ydl, _Failure() as caught:
             ydl.extract_info(url)
-        except SourceRefusedError:
-            raise
-        except Aborted as abort:
-            aborted = abort.error
-        except Exception as error:
-            raise translate(error, url, ydl.failure) from error
-    if aborted is not None:
-        raise aborted
+    failed = caught.error
+    if isinstance(failed, Aborted):
+        raise failed.error
+    if proxy.stopped:
+        raise proxy.stopped
+    if isinstance(failed, SourceRefusedError):  # a live stream
+        raise failed
+    if failed:
+        raise proxy.failure or translate(failed, url, ydl.failure)
     if not files:
-        raise _no_video(redact(url))
+        raise no_video(redact(url))
     return files[0]
+
+
+def _bytes_to_come(folder: Path) -> int:
+    # What lies there, and each fragment once more: it is copied to the end of the others before it goes.
+    with os.scandir(folder) as entries:
+        return sum(entry.stat().st_size * (2 if "-Frag" in entry.name else 1) for entry in entries)
 
 
 def _options(folder: Path, settings: Settings) -> dict[str, Any]:
@@ -101,6 +98,7 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
         # No extension: decoding finds out what it is. yt-dlp would refuse a video called clip.php or clip.exe.
         "outtmpl": {"default": "source"},
         "final_ext": "unknown_video",
+        "allowed_extractors": list(_EXTRACTORS),
         "noplaylist": True,
         "playlist_items": "1",
         "lazy_playlist": True,
@@ -108,7 +106,7 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
         "nopart": True,
         "updatetime": False,
         "fixup": "never",
-        # Programs of others would fetch past our limits.
+        # Programs of others would fetch past the proxy.
         "external_downloader": "native",
         "ffmpeg_location": str(folder / "no-ffmpeg"),
         "skip_unavailable_fragments": False,
@@ -116,11 +114,48 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
         "fragment_retries": 2,
         "extractor_retries": 1,
         "socket_timeout": min(_SOCKET_TIMEOUT, settings.download_timeout),
+        # The ceiling is looked at after each block, which yt-dlp would let grow to 4 MiB.
+        "buffersize": _BLOCK,
+        "noresizebuffer": True,
+        "cookiefile": _cookies(settings.cookies_file),
         "quiet": True,
         "no_warnings": True,
         "noprogress": True,
         "logger": _Silence(),
     }
+
+
+def _cookies(path: Path | None) -> io.StringIO | None:
+    # A copy: yt-dlp writes to the file in the end. And checked: it prints lines that it does not understand.
+    if path is None:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"the file of cookies {path} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}",
+            hint="Correct VIDEO_TOOL_COOKIES_FILE, or unset it.",
+        ) from None
+    first, *others = text.splitlines() or [""]
+    if not _COOKIES_HEADER.match(first) or not all(_COOKIE.fullmatch(line) for line in others):
+        raise SourceError(
+            f"the file of cookies {path} is not in Netscape's format",
+            hint="Its first line is '# Netscape HTTP Cookie File', every other one holds 7 fields between tabs.",
+        )
+    return io.StringIO(text)
+
+
+class _Failure:
+    # Keeps an error until its handler has been left: what is raised in a handler has the error with it for good,
+    # and the texts of yt-dlp's errors may hold secrets.
+    error: Exception | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        self.error = error if isinstance(error, Exception) else None
+        return self.error is not None
 
 
 class _Silence:
@@ -149,115 +184,6 @@ def _no_plugins() -> Generator[None]:
 def _refuse_live(url: str) -> Callable[..., None]:
     def check(info: dict[str, Any], *, incomplete: bool = False) -> None:  # noqa: ARG001
         if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming", "post_live"):
-            raise _live(redact(url))  # not Aborted: here yt-dlp would make a new one of its own
+            raise live(redact(url))  # not Aborted: here yt-dlp would make a new one of its own
 
     return check
-
-
-# ── Errors ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _live(shown: str) -> SourceError:
-    return SourceRefusedError(
-        f"{shown} is a live stream, which has no end", hint="Ask again when the recording is there."
-    )
-
-
-def _no_video(shown: str) -> SourceError:
-    return SourceNotFoundError(
-        f"there is no video at {shown}", hint="Give the address of a video's own page, or of a video or image file."
-    )
-
-
-def translate(error: Exception, url: str, failure: RequestError | None = None) -> SourceError:
-    """Return an error of yt-dlp's in our words.
-
-    Args:
-        error: what `extract_info` raised.
-        url: what it was asked for; the parts that may be secret are not repeated.
-        failure: what went wrong on the network before that, in case `error` says nothing of it.
-    """
-    shown = redact(url)
-    causes = list(_causes(error))
-    if len(causes) == 1 and failure is not None:
-        causes.append(failure)
-    for cause in causes:
-        if isinstance(cause, HTTPError):
-            return _of_status(cause.status, shown)
-        if isinstance(cause, UnavailableVideoError):  # the OSErrors of the network come as others
-            return unwritable(shown)
-        if isinstance(cause, UnsupportedError):
-            return _no_video(shown)
-        if isinstance(cause, CertificateVerifyError):
-            return DownloadError(
-                f"the certificate of {shown} can't be trusted", hint="Check the address, and this machine's clock."
-            )
-        if isinstance(cause, TransportError):
-            return DownloadError(f"{shown} can't be reached", hint=_TRY_LATER, retryable=True)
-        if isinstance(cause, RequestError):
-            return SourceRefusedError(
-                f"{shown} leads to an address that is not fetched, such as a file: URL", hint=_SAVE_IT
-            )
-    said = next((cause for cause in causes if isinstance(cause, ExtractorError)), None)
-    if said is not None:
-        return _of_site(said, shown, url)
-    if "unable to write data" in str(error) or "unable to open for writing" in str(error):
-        return unwritable(shown)
-    if "any data blocks" in str(error):
-        return SourceNotFoundError(f"there is nothing at {shown}: 0 bytes came", hint="Check the address.")
-    broke_off = "[download]" in str(error)
-    return DownloadError(
-        f"the download of {shown} broke off" if broke_off else f"{shown} can't be downloaded",
-        hint=_TRY_LATER if broke_off else "Bring yt-dlp up to date: pip install --upgrade yt-dlp.",
-        retryable=broke_off,
-    )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    # The error itself, then what yt-dlp caught on the way, which it keeps in attributes of its own.
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        exc_info = getattr(error, "exc_info", None) or (None, None, None)
-        kept = (getattr(error, "cause", None), exc_info[1], error.__cause__, error.__context__)
-        error = next((e for e in kept if isinstance(e, BaseException) and id(e) not in seen), None)
-
-
-def _of_status(status: int, shown: str) -> SourceError:
-    answer = f"{shown} answers {status}"
-    if status in (404, 410):
-        return SourceNotFoundError(f"{answer}: there is nothing at this address", hint="Check the address.")
-    if status in (401, 402, 403, 407, 451):
-        return SourceRefusedError(f"{answer}: the server does not give it to us", hint=_SAVE_IT)
-    if status < 400:
-        return DownloadError(
-            f"{shown} redirects in a circle, or to where nothing is fetched", hint="Check the address."
-        )
-    retryable = status >= 500 or status in (408, 425, 429)
-    return DownloadError(answer, hint=_TRY_LATER if retryable else "Check the address.", retryable=retryable)
-
-
-def _of_site(error: ExtractorError, shown: str, url: str) -> SourceError:
-    said = error.orig_msg
-    if isinstance(error, GeoRestrictedError) or _REFUSALS.search(said):
-        return SourceRefusedError(f"{shown} is not open to everybody{_quote(error, url)}", hint=_SAVE_IT)
-    if _LIVE.search(said):
-        return _live(shown)
-    if _NO_VIDEO.search(said):
-        return _no_video(shown)
-    if _GONE.search(said):
-        return SourceNotFoundError(f"{shown} is gone or was never there{_quote(error, url)}", hint="Check the address.")
-    return DownloadError(
-        f"{shown} can't be downloaded{_quote(error, url)}",
-        hint="The site may have changed: bring yt-dlp up to date with pip install --upgrade yt-dlp.",
-    )
-
-
-def _quote(error: ExtractorError, url: str) -> str:
-    # Only what a site says on purpose; and not a word of it if it repeats what the address keeps secret.
-    parts = urlsplit(url)
-    secrets = re.findall(r"[^&=:;]{4,}", "&".join((parts.netloc.rpartition("@")[0], parts.query, parts.fragment)))
-    if not error.expected or not error.orig_msg or any(secret in error.orig_msg for secret in secrets):
-        return ""
-    return f": {redact_text(error.orig_msg.splitlines()[0].rstrip('.'))}"

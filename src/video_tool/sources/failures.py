@@ -1,8 +1,10 @@
-"""Errors that a copy and a download can end in alike."""
+"""Errors that several ways of getting a file can end in alike."""
 
 from __future__ import annotations
 
-from video_tool.errors import SourceError, SourceTooLargeError
+from video_tool.errors import DownloadError, SourceError, SourceTooLargeError
+
+TRY_LATER = "Try again later; if it stays so, check the address and the network."
 
 
 def too_large(name: str, max_bytes: int) -> SourceTooLargeError:
@@ -11,6 +13,28 @@ def too_large(name: str, max_bytes: int) -> SourceTooLargeError:
         f"{name} is larger than {max_bytes:,} bytes",
         hint="Raise VIDEO_TOOL_MAX_DOWNLOAD_BYTES, or save it yourself and pass the path.",
     )
+
+
+def page_too_large(name: str, max_bytes: int) -> SourceTooLargeError:
+    """Return the error for a page or playlist of more than `max_bytes` bytes, which no setting changes."""
+    return SourceTooLargeError(
+        f"{name} leads to a page or playlist of more than {max_bytes:,} bytes",
+        hint="Give the address of the video file itself, or save it yourself and pass the path.",
+    )
+
+
+def not_in_time(name: str, seconds: float) -> DownloadError:
+    """Return the error for a download that takes more than `seconds`."""
+    return DownloadError(
+        f"{name} was not downloaded within {seconds:g} seconds",
+        hint="Try again later, or raise VIDEO_TOOL_DOWNLOAD_TIMEOUT.",
+        retryable=True,
+    )
+
+
+def unreachable(shown: str) -> DownloadError:
+    """Return the error for a host or URL that does not answer."""
+    return DownloadError(f"{shown} can't be reached", hint=TRY_LATER, retryable=True)
 
 
 def unwritable(name: str) -> SourceError:

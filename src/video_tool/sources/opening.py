@@ -22,7 +22,7 @@ from video_tool.progress import OnProgress, ignore_progress
 from video_tool.settings import Settings
 from video_tool.sources.failures import too_large, unwritable
 from video_tool.sources.naming import one_line, redact_text, url_name
-from video_tool.sources.policy import check_path, check_url, scheme_of
+from video_tool.sources.policy import check_file, check_path, check_url, scheme_of
 
 _CHUNK = 1 << 20  # bytes
 
@@ -32,7 +32,8 @@ class SourceFile:
     """A video or image as a local file.
 
     Attributes:
-        path: where it lies, absolute: a relative `concat:a.mp4` would be a protocol to FFmpeg.
+        path: where it lies, absolute (a relative `concat:a.mp4` would be a protocol to FFmpeg) and without symbolic
+            links.
         name: how errors and answers call it.
     """
 
@@ -50,13 +51,13 @@ def open_source(
 
     Args:
         source: an http or https URL, a path, a file's bytes, or a file object opened for reading bytes.
-        settings: how many bytes and seconds it may take, and how high a video sites are asked for.
+        settings: what may be reached, how many bytes and seconds it may take, and how high a video sites are asked for.
         on_progress: told about the bytes of a download.
 
     Raises:
         QuestionError: the source is empty text, or nothing that can be read bytes from.
         SourceNotFoundError: there is no such file, or no video at the address.
-        SourceRefusedError: no regular file, not readable, or a URL that is not fetched.
+        SourceRefusedError: no regular file, one outside `settings.allowed_roots`, or a URL that is not fetched.
         SourceTooLargeError: more than `settings.max_download_bytes`.
         DownloadError: the site or the network failed, or took longer than `settings.download_timeout`.
         SourceError: a file object could not be read, or the temp folder not be written.
@@ -66,7 +67,7 @@ def open_source(
         if not reference:
             raise QuestionError("the reference to a video or image is empty", hint="Give a path or a URL.")
         if scheme_of(reference):
-            check_url(reference)
+            check_url(reference, settings)
             name = url_name(reference)
             with _private_folder(name) as folder:
                 # yt-dlp takes half a second to import, and most sources are files.
@@ -77,7 +78,7 @@ def open_source(
         check_path(source)
         source = Path(source)
     if isinstance(source, Path):
-        yield _local_file(source)
+        yield _local_file(source, settings)
         return
     stream, name = _as_stream(source)
     with _private_folder(name) as folder:
@@ -97,11 +98,12 @@ def _private_folder(name: str) -> Generator[Path]:
         yield Path(path)
 
 
-def _local_file(path: Path) -> SourceFile:
+def _local_file(path: Path, settings: Settings) -> SourceFile:
+    name = one_line(path.name)
     shown = redact_text(str(path))  # a URL in a Path, or one mistyped, is shown here too
     is_url = str(path).startswith(("http:/", "https:/"))
     try:
-        path = path.expanduser().absolute()
+        path = check_file(path.expanduser().absolute(), settings)
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             raise SourceRefusedError(
@@ -121,7 +123,7 @@ def _local_file(path: Path) -> SourceFile:
             if is_url
             else "Check the path; relative ones start at the working directory.",
         ) from error
-    return SourceFile(path, one_line(path.name))
+    return SourceFile(path, name)
 
 
 def _kind(mode: int) -> str:
