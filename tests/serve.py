@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,6 +27,7 @@ class Page:
         with_length: whether Content-Length announces the body; without it, the closed connection ends it.
         announced: the length to announce instead of the true one.
         drip_after: from this byte on, a byte every 20 milliseconds.
+        stall_before: nothing at all comes, and the connection stays open.
         stall_after: from this byte on, nothing more, and the connection stays open.
         later_status: the status from the second request on.
         repeat: how often the body is sent, at the most: the client may leave earlier.
@@ -38,6 +41,7 @@ class Page:
     with_length: bool = True
     announced: int | None = None
     drip_after: int | None = None
+    stall_before: bool = False
     stall_after: int | None = None
     later_status: int | None = None
     repeat: int = 1
@@ -52,11 +56,13 @@ class Site:
         url: its address, without a slash at the end.
         hits: how often each path was asked for, without its query.
         sent: bytes of body sent for each path.
+        requests: the headers of each request.
     """
 
     url: str
     hits: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
+    requests: list[Message] = field(default_factory=list)
     pages: dict[str, Page] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -71,10 +77,11 @@ class Site:
 
 
 @contextmanager
-def serve() -> Iterator[Site]:
-    """Run a server for the length of a with-block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.site = site = Site(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
+def serve(host: str = "127.0.0.1") -> Iterator[Site]:
+    """Run a server for the length of a with-block, at an IPv4 or IPv6 address of this machine."""
+    server = (_IPv6Server if ":" in host else ThreadingHTTPServer)((host, 0), _Handler)
+    shown = f"[{host}]" if ":" in host else host
+    server.site = site = Site(f"http://{shown}:{server.server_port}")  # type: ignore[union-attr]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -86,12 +93,20 @@ def serve() -> Iterator[Site]:
         thread.join()
 
 
+class _IPv6Server(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site: Site = self.server.site  # type: ignore[attr-defined]
         path = self.path.partition("?")[0]
         site.hits[path] += 1
+        site.requests.append(self.headers)
         page = site.pages.get(path, Page(b"not here", status=404))
+        if page.stall_before:
+            site.stopping.wait()
+            return
         if page.user_and_password and self.headers["Authorization"] != f"Basic {page.user_and_password}":
             page = Page(b"who are you?", status=401)
         self.send_response(page.later_status if page.later_status and site.hits[path] > 1 else page.status)
@@ -111,6 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
             pass  # the client has left
 
     def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_POST(self) -> None:
         self.do_GET()
 
     def _send(self, site: Site, path: str, page: Page) -> None:

@@ -41,7 +41,7 @@ def cats(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_local_file_stays_where_it_is(cats: Path, kind: type[Any]):
     with open_source(kind(cats), Settings()) as file:
-        assert file == SourceFile(cats, "cats.mp4")
+        assert file == SourceFile(cats.resolve(), "cats.mp4")
     assert cats.read_bytes() == b"meow"
 
 
@@ -65,7 +65,8 @@ def test_names_with_spaces_around_are_names(cats: Path):
 
 
 @pytest.mark.parametrize("path", ["missing.mp4", "~nobody-of-this-name/a.mp4", "a\0b.mp4", "x" * 5000, "a\nb.mp4"])
-def test_a_missing_file(path: str):
+def test_a_missing_file(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
     assert "there is no file" in str(refused(path, SourceNotFoundError))
 
 
@@ -74,7 +75,8 @@ def test_a_path_through_a_file(cats: Path):
 
 
 @pytest.mark.parametrize("wrap", [str, Path])
-def test_a_mistyped_url_keeps_its_secrets(wrap: type[Any]):
+def test_a_mistyped_url_keeps_its_secrets(wrap: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
     error = refused(wrap("https:/user:SECRET@example.org/a.mp4?sig=SECRET"), SourceNotFoundError)
     assert "SECRET" not in str(error)
     assert "as text" in error.hint
@@ -82,7 +84,6 @@ def test_a_mistyped_url_keeps_its_secrets(wrap: type[Any]):
 
 def test_what_is_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert "a directory" in str(refused(tmp_path, SourceRefusedError))
-    assert "a device" in str(refused("/dev/null", SourceRefusedError))
     os.mkfifo(tmp_path / "pipe")
     assert "a pipe" in str(refused(tmp_path / "pipe", SourceRefusedError))
     monkeypatch.chdir(tmp_path)  # a socket's path must be short

@@ -71,6 +71,7 @@ class EgressProxy:
         resolver: how hosts are looked up.
 
     Attributes:
+        url: where it is, with the credentials that it wants.
         stopped: why everything was stopped: too many bytes or seconds.
     """
 
@@ -81,11 +82,12 @@ class EgressProxy:
         self._resolver = resolver
         self._refused: SourceError | None = None
         self._left = wire_ceiling(settings.max_download_bytes)
-        self._secret = base64.b64encode(f"video-tool:{secrets.token_hex(16)}".encode()).decode()
+        self._secret = secrets.token_hex(16)
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://video-tool:{self._secret}@127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, name="egress-proxy", daemon=True)
 
     @property
@@ -94,10 +96,9 @@ class EgressProxy:
         return self.stopped or self._refused
 
     @property
-    def url(self) -> str:
-        """Where it is, with the secret that it wants."""
-        user = base64.b64decode(self._secret).decode()
-        return f"http://{user}@127.0.0.1:{self._listener.getsockname()[1]}"
+    def authorization(self) -> str:
+        """The credentials that it wants, as in a header (RFC 7617)."""
+        return base64.b64encode(f"video-tool:{self._secret}".encode()).decode()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -141,7 +142,7 @@ class EgressProxy:
             if not isinstance(request, h11.Request):
                 return
             given = dict(request.headers).get(b"proxy-authorization", b"")
-            if not hmac.compare_digest(given, f"Basic {self._secret}".encode()):
+            if not hmac.compare_digest(given, f"Basic {self.authorization}".encode()):
                 await _say(writer, "407 Proxy Authentication Required", "Proxy-Authenticate: Basic")
                 return
             try:

@@ -103,7 +103,7 @@ def _local_file(path: Path, settings: Settings) -> SourceFile:
     shown = redact_text(str(path))  # a URL in a Path, or one mistyped, is shown here too
     is_url = str(path).startswith(("http:/", "https:/"))
     try:
-        path = check_file(path.expanduser().absolute(), settings)
+        path = check_file(path.expanduser().absolute(), shown, settings)
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             raise SourceRefusedError(

@@ -169,13 +169,14 @@ def check_path(reference: str) -> None:
         )
 
 
-def check_file(path: Path, settings: Settings) -> Path:
+def check_file(path: Path, shown: str, settings: Settings) -> Path:
     """Check that a file may be opened, wherever symbolic links lead; says nothing on whether it is there.
 
     The video that comes with the package may always be opened: there is nothing in it to protect.
 
     Args:
         path: where it is said to be, absolute.
+        shown: how errors call it.
         settings: the folders that are open.
 
     Returns:
@@ -185,7 +186,6 @@ def check_file(path: Path, settings: Settings) -> Path:
         SourceRefusedError: it lies outside the folders that are open, or among the system's own.
         OSError, ValueError, RuntimeError: the path can't be followed.
     """
-    shown = redact_text(str(path))
     real = path.resolve()
     places = (Path(os.path.normpath(path)), real)
     if any(place.is_relative_to(folder) for place in places for folder in _SYSTEM_FOLDERS):
