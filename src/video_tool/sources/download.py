@@ -130,12 +130,12 @@ def _cookies(path: Path | None) -> io.StringIO | None:
     if path is None:
         return None
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
         raise SourceError(
-            f"the file of cookies {path} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}",
+            f"the file of cookies {path} can't be read: {error.strerror}",
             hint="Correct VIDEO_TOOL_COOKIES_FILE, or unset it.",
-        ) from None
+        ) from error
     first, *others = text.splitlines() or [""]
     if not _COOKIES_HEADER.match(first) or not all(_COOKIE.fullmatch(line) for line in others):
         raise SourceError(
