@@ -64,6 +64,24 @@ def test_settings_in_force(checkpoint: Path) -> None:
     assert {name.removeprefix("VIDEO_TOOL_").lower() for name in settings} == set(Settings.model_fields)
     assert settings["VIDEO_TOOL_NUM_FRAMES"] == {"variable": "VIDEO_TOOL_NUM_FRAMES", "value": 5, "default": False}
     assert settings["VIDEO_TOOL_MAX_FRAMES"]["default"] is True
+    assert settings["VIDEO_TOOL_ALLOWED_ROOTS"]["value"].split(os.pathsep)[0] == str(Path.cwd())
+
+
+def test_settings_are_shown_as_their_variables_are_written(tmp_path: Path) -> None:
+    given = {
+        "VIDEO_TOOL_ALLOWED_HOSTS": "nas.local,10.0.0.7",
+        "VIDEO_TOOL_ALLOW_PRIVATE_NETWORKS": "true",
+        "VIDEO_TOOL_ALLOWED_ROOTS": f"{tmp_path}{os.pathsep}{tmp_path / 'more'}",
+        "VIDEO_TOOL_COOKIES_FILE": str(tmp_path / "cookies.txt"),
+    }
+    found = _findings(doctor("--json", "--model", "builtin", env=given))
+    settings = {setting["variable"]: setting for setting in found["settings"] if not setting["default"]}
+    assert {name: setting["value"] for name, setting in settings.items()} == given | {
+        "VIDEO_TOOL_ALLOW_PRIVATE_NETWORKS": True
+    }
+    table = doctor("--model", "builtin", env=given).stdout
+    assert "nas.local,10.0.0.7" in table
+    assert "VIDEO_TOOL_ALLOWED_DOMAINS" in table
     assert found["model"]["id"] == str(checkpoint)
 
 

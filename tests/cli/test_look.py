@@ -17,6 +17,17 @@ def test_probe_prints_what_is_known(run: Run, video: Path) -> None:
     assert info.duration == pytest.approx(1.0, abs=0.01)
 
 
+def test_a_video_elsewhere_is_refused_with_what_allows_it(run: Run, video: Path, tmp_path: Path) -> None:
+    done = run("probe", video, env={"VIDEO_TOOL_ALLOWED_ROOTS": str(tmp_path)})
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.count("\n") == 1
+    assert "outside the folders that may be read" in done.stderr
+    assert f"set VIDEO_TOOL_ALLOWED_ROOTS to its folder, {video.parent.resolve()}" in done.stderr
+    allowed = run("probe", video, env={"VIDEO_TOOL_ALLOWED_ROOTS": f"{tmp_path}{os.pathsep}{video.parent}"})
+    assert allowed.returncode == 0
+
+
 def test_a_video_on_stdin(run: Run, video: Path) -> None:
     done = run("probe", "-", stdin=video.read_bytes())
 

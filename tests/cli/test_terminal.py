@@ -25,7 +25,7 @@ from video_tool.cli.progress import shown_progress
 from video_tool.progress import Progress
 with shown_progress() as tell:
     tell(Progress("download", "https://example.org/" + "long" * 20 + "/[red]cats.mp4", 5_000_000, 20_000_000, "bytes"))
-    tell(Progress("download", "dogs.mp4", 7_000, None, "bytes"))
+    tell(Progress("download", "dogs.mp4", 7_000, None, "bytes", 2_500_000.0))
     tell(Progress("decode", "cats.mp4", 3, 8, "frames"))
     tell(Progress("load", "builtin", 0, 1, "models"))
     tell(Progress("generate", "builtin", 12, None, "tokens"))
@@ -34,7 +34,15 @@ print("after")
     code, shown = terminal(code)
 
     assert code == 0
-    for words in ("download", "[red]cats.mp4", "5.0 MB of 20.0 MB", "7.0 kB", "3 of 8 frames", "load", "12 tokens"):
+    for words in (
+        "download",
+        "[red]cats.mp4",
+        "5.0 MB of 20.0 MB",
+        "7.0 kB, 2.5 MB/s",
+        "3 of 8 frames",
+        "load",
+        "12 tokens",
+    ):
         assert words in shown
     assert "https://" not in shown  # its beginning is what a long reference loses
     # Transient: the last thing that the terminal is told about the bars is to erase their lines.

@@ -30,14 +30,12 @@ def most_on_disk(folder: Path) -> Iterator[list[int]]:
     done = threading.Event()
 
     def look() -> None:
-        while not done.is_set():
-            found = 0
-            for path in folder.rglob("*"):
+        while not done.wait(0.001):
+            for private in folder.iterdir():
                 try:
-                    found += path.stat().st_size
+                    most[0] = max(most[0], sum(path.stat().st_size for path in private.iterdir()))
                 except OSError:
                     continue  # gone meanwhile
-            most[0] = max(most[0], found)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -64,37 +62,37 @@ def content(url: str, **limits: Any) -> bytes:
 @pytest.mark.parametrize("encoding", [None, "gzip", "deflate"])
 @pytest.mark.parametrize("with_length", [True, False])
 def test_the_ceiling_for_a_file(site: Site, temp_folder: Path, encoding: str | None, with_length: bool):
-    plain = b"\0" * (20 * MIB)
+    plain = b"\0" * (4 * MIB)
     body = {None: bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding](plain)
     headers = (("Content-Encoding", encoding),) if encoding else ()
     url = site.put("/a.mp4", body, content_type="video/mp4", with_length=with_length, headers=headers)
-    too_large(url, temp_folder, 8 * MIB)
+    too_large(url, temp_folder, MIB)
     too_large(url, temp_folder, len(plain) - 1)
     assert content(url, max_download_bytes=len(plain)) == plain
 
 
-@pytest.mark.parametrize("size", [MIB // 2, 3 * MIB])
+@pytest.mark.parametrize("size", [MIB // 2, 2 * MIB])
 def test_the_ceiling_for_a_stream_in_segments(site: Site, temp_folder: Path, size: int):
-    count = 20 * MIB // size
+    count = 8 * MIB // size
     site.put("/a.ts", b"\0" * size)
     segments = "".join(f"#EXTINF:1,\na.ts?{number}\n" for number in range(count))
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n{segments}#EXT-X-ENDLIST\n"
     url = site.put("/a.m3u8", playlist.encode(), content_type=HLS)
-    too_large(url, temp_folder, 8 * MIB)
+    too_large(url, temp_folder, 5 * MIB)
     assert len(content(url, max_download_bytes=count * size + size + MIB)) == count * size
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_small_page_that_stands_for_a_large_one(site: Site, encoding: str):
     compress = zlib.compressobj(9, zlib.DEFLATED, 31 if encoding == "gzip" else 15)
-    bomb = compress.compress(b"<html>") + b"".join(compress.compress(bytes(MIB)) for _ in range(256)) + compress.flush()
+    bomb = compress.compress(b"<html>") + b"".join(compress.compress(bytes(MIB)) for _ in range(64)) + compress.flush()
     assert len(bomb) < MIB
     url = site.put("/a.html", bomb, content_type="text/html", headers=(("Content-Encoding", encoding),))
     tracemalloc.start()
     try:
         with pytest.raises(SourceTooLargeError) as caught:
             content(url)
-        assert tracemalloc.get_traced_memory()[1] < 6 * PAGE_CEILING
+        assert tracemalloc.get_traced_memory()[1] < 3 * PAGE_CEILING
     finally:
         tracemalloc.stop()
     assert "page" in str(caught.value)
@@ -161,7 +159,7 @@ def test_progress_has_bytes_total_and_rate(site: Site):
     assert [one.done for one in news] == sorted(one.done for one in news)
     assert {one.total for one in news} == {4 * MIB}
     assert news[-1].done == 4 * MIB
-    assert all(one.rate for one in news[1:])
+    assert news[-1].rate
     unknown: list[Progress] = []
     url = site.put("/a.mp4", b"\0" * MIB, content_type="video/mp4", with_length=False)
     with open_source(url, Settings(), unknown.append):

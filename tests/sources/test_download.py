@@ -1,13 +1,12 @@
 import io
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 from PIL import Image
-from yt_dlp.networking.exceptions import CertificateVerifyError
-from yt_dlp.utils import DownloadError as YtdlpError
-from yt_dlp.utils import ExtractorError
 
 from tests.serve import Site
 from video_tool.errors import (
@@ -21,7 +20,6 @@ from video_tool.errors import (
 from video_tool.progress import Progress
 from video_tool.settings import Settings
 from video_tool.sources import open_source
-from video_tool.sources.translation import translate
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{}\n"
 HLS = "application/vnd.apple.mpegurl"
@@ -184,7 +182,21 @@ def test_a_live_stream_is_refused(site: Site, mp4: bytes):
 )
 def test_what_a_status_means(site: Site, status: int, error: type[VideoToolError], retryable: bool):
     url = site.put("/cats.mp4", b"SECRET", status=status)
-    assert str(status) in str(refused(url + "?SECRET", error, retryable=retryable))
+    said = refused(url + "?SECRET", error, retryable=retryable)
+    assert str(status) in str(said)
+    assert said.retry_after == (60 if status == 429 else None)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("given", ["120", "date", "-5", "soon"])
+def test_when_to_ask_again(site: Site, status: int, given: str):
+    value = format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True) if given == "date" else given
+    url = site.put("/cats.mp4", status=status, headers=(("Retry-After", value),))
+    pause = refused(url, DownloadError, retryable=True).retry_after
+    if given in ("120", "date"):
+        assert pause == pytest.approx(120, abs=20)
+    else:
+        assert pause == (60 if status == 429 else None)
 
 
 def test_an_empty_answer(site: Site):
@@ -240,12 +252,6 @@ def test_a_server_that_fails_half_way(site: Site, mp4: bytes):
     assert site.hits["/cats.mp4"] > 2  # it was tried again
 
 
-def test_a_certificate_of_nobody():
-    upstream = YtdlpError("ERROR: unable to verify")
-    upstream.__context__ = CertificateVerifyError("self-signed certificate")
-    assert "certificate" in str(translate(upstream, "https://site.example/a"))
-
-
 def test_a_full_temp_folder(site: Site, mp4: bytes, small_files_only: None):
     large = mp4 + bytes(5 << 20)
     assert "temp folder" in str(refused(site.put("/cats.mp4", large, content_type="video/mp4"), SourceError))
@@ -261,43 +267,3 @@ def test_plugins_of_others_do_not_run(site: Site, mp4: bytes, tmp_path: Path, mo
     monkeypatch.setattr(all_plugins_loaded, "value", False)
     content(site.put("/cats.mp4", mp4, content_type="video/mp4"))
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize(
-    ("said", "error", "words"),
-    [
-        ("Private video. Sign in if you've been granted access to this video", SourceRefusedError, "Private video"),
-        ("Sign in to confirm you’re not a bot. Use --cookies for the authentication", SourceRefusedError, "not a bot"),
-        ("Join this channel to get access to members-only content", SourceRefusedError, "members-only"),
-        ("This video is DRM protected", SourceRefusedError, "DRM"),
-        ("The uploader has not made this video available in your country", SourceRefusedError, "your country"),
-        ("This live event will begin in 3 hours.", SourceRefusedError, "live stream"),
-        ("Video unavailable", SourceNotFoundError, "Video unavailable"),
-        ("This video has been removed by the uploader", SourceNotFoundError, "removed"),
-        ("Requested format is not available. Use --list-formats", SourceNotFoundError, "no video"),
-        ("No video formats found!", SourceNotFoundError, "no video"),
-        ("Something else, see https://site.example/help?id=7", DownloadError, "https://site.example/help"),
-        ("Video unavailable: SECRET", SourceNotFoundError, "is gone"),
-    ],
-)
-def test_what_sites_say(said: str, error: type[VideoToolError], words: str):
-    upstream = YtdlpError("ERROR: " + said)
-    upstream.__context__ = ExtractorError(said, expected=True, ie="youtube", video_id="abc")
-    ours = translate(upstream, "https://user:SECRET@site.example/watch?v=SECRET")
-    assert type(ours) is error
-    assert words in str(ours)
-    assert "SECRET" not in str(ours)
-    assert ours.hint
-    assert not ours.retryable
-
-
-def test_a_disk_that_fills_between_two_blocks():
-    upstream = YtdlpError("ERROR: unable to write data: [Errno 28] No space left on device")
-    assert "temp folder" in str(translate(upstream, "https://site.example/a"))
-
-
-def test_a_site_that_changed_is_not_quoted():
-    upstream = ExtractorError("Unable to extract title", ie="youtube")
-    ours = translate(upstream, "https://site.example/a?SECRET")
-    assert str(ours) == "https://site.example/a can't be downloaded"
-    assert "yt-dlp" in ours.hint

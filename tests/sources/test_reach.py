@@ -105,12 +105,13 @@ def test_so_many_redirects_are_followed(site: Site, mp4: bytes, hops: int, fetch
 
 
 def test_so_many_pages_are_followed(site: Site):
-    for number in range(20):
+    for number in range(12):
         page = f"<meta http-equiv='refresh' content='0; url={site.url}/{number + 1}'>".replace("'", '"')
         site.put(f"/{number}", page.encode(), content_type="text/html")
     with pytest.raises(SourceError, match="more than 10 times"), open_source(f"{site.url}/0", Settings()):
         pytest.fail("it was fetched")
-    assert site.hits["/12"] == 0
+    assert site.hits["/10"] > 0
+    assert site.hits["/11"] == 0
 
 
 @pytest.mark.parametrize("value", ["*", "localhost,127.0.0.1", "127.0.0.0/8,.localhost"])

@@ -184,7 +184,8 @@ def _look_at_settings(found: Diagnosis, model: str | None) -> None:
         return
     for name in type(settings).model_fields:
         variable = f"VIDEO_TOOL_{name.upper()}"
-        found.settings.append(SettingValue(variable, getattr(settings, name), name not in settings.model_fields_set))
+        value = _as_in_variable(getattr(settings, name))
+        found.settings.append(SettingValue(variable, value, name not in settings.model_fields_set))
 
     from video_tool.settings import DEFAULT_MODEL
 
@@ -197,6 +198,15 @@ def _look_at_settings(found: Diagnosis, model: str | None) -> None:
         found.problems.append(f"{error}. {error.hint}")
     except ImportError:
         pass  # a package is missing, and has been reported
+
+
+def _as_in_variable(value: str | float | Path | tuple[str | Path, ...] | None) -> str | int | float:
+    """A setting as its variable would hold it; empty when there is none."""
+    if isinstance(value, tuple):
+        return (os.pathsep if any(isinstance(part, Path) for part in value) else ",").join(map(str, value))
+    if value is None or isinstance(value, Path):
+        return str(value or "")
+    return value
 
 
 def _model_state(model: str) -> ModelState:

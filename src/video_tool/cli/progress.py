@@ -59,5 +59,6 @@ def _amount(news: Progress) -> str:
     if news.unit == "bytes":
         from rich.filesize import decimal
 
-        return decimal(news.done) if news.total is None else f"{decimal(news.done)} of {decimal(news.total)}"
+        amount = decimal(news.done) if news.total is None else f"{decimal(news.done)} of {decimal(news.total)}"
+        return f"{amount}, {decimal(int(news.rate))}/s" if news.rate else amount
     return f"{news.done} {news.unit}" if news.total is None else f"{news.done} of {news.total} {news.unit}"

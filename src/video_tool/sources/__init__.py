@@ -4,7 +4,7 @@ opening.py      `open_source`: a reference in, a file out, nothing left behind
 policy.py       what may be reached and opened; addresses.py knows which hosts are public
 download.py     fetching a URL with yt-dlp, under a fixed set of options
 ytdlp.py        yt-dlp confined to one proxy; bodies.py keeps what it is sent to a ceiling
-egress.py       that proxy: looks up, checks, connects, counts; upstream.py is the one that the environment wants
+egress.py       that proxy: looks up (lookup.py), checks, connects, counts; upstream.py is the environment's
 translation.py  yt-dlp's errors in our words
 failures.py     errors that several ways of getting a file can end in alike
 naming.py       what errors and answers call a reference, without the secrets in it

@@ -21,8 +21,6 @@ from video_tool.sources.ytdlp import Aborted, ConfinedYoutubeDL
 
 _SOCKET_TIMEOUT = 20.0  # seconds
 _BLOCK = 1 << 16  # bytes
-_EXTRACTORS = ("default", "-douyu.*", "-iqiyi.*", "-pornhub.*")
-"""All but those that would start PhantomJS, a browser: it would go past the proxy."""
 _COOKIES_HEADER = re.compile(r"# (Netscape )?HTTP Cookie File")
 _COOKIE = re.compile(r"(#HttpOnly_)?[^#\t][^\t]*(\t[^\t]*){3}\t(\d+(\.\d+)?)?(\t[^\t]*){2}|#(?!HttpOnly_).*|\s*")
 
@@ -98,7 +96,7 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
         # No extension: decoding finds out what it is. yt-dlp would refuse a video called clip.php or clip.exe.
         "outtmpl": {"default": "source"},
         "final_ext": "unknown_video",
-        "allowed_extractors": list(_EXTRACTORS),
+        "compat_opts": set[str](),  # `allow-unsafe-ext` would be one
         "noplaylist": True,
         "playlist_items": "1",
         "lazy_playlist": True,
@@ -106,6 +104,8 @@ def _options(folder: Path, settings: Settings) -> dict[str, Any]:
         "nopart": True,
         "updatetime": False,
         "fixup": "never",
+        "enable_file_urls": False,
+        "remote_components": [],
         # Programs of others would fetch past the proxy.
         "external_downloader": "native",
         "ffmpeg_location": str(folder / "no-ffmpeg"),

@@ -23,7 +23,6 @@ import socket
 import struct
 import threading
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -34,12 +33,10 @@ from video_tool.errors import DownloadError, SourceError
 from video_tool.settings import Settings
 from video_tool.sources.addresses import address_of, canonical_host
 from video_tool.sources.failures import not_in_time, too_large, unreachable
+from video_tool.sources.lookup import Resolver, look_up, resolve
 from video_tool.sources.naming import one_line
 from video_tool.sources.policy import check_addresses, check_host
 from video_tool.sources.upstream import upstream_for
-
-Resolver = Callable[[str, int], Sequence[str]]
-"""Looks a host and port up: all of its addresses, as text. It may block, and raise OSError."""
 
 _BLOCK = 1 << 16  # bytes
 _CONNECT_TIMEOUT = 10.0  # seconds for one address: a host may have others that answer
@@ -47,11 +44,6 @@ _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # linger for 0 se
 _NOT_PASSED_ON = frozenset(  # what is between two neighbours (RFC 9110, section 7.6.1), and what we set ourselves
     (b"connection", b"expect", b"host", b"keep-alive", b"proxy-authorization", b"proxy-connection", b"te", b"upgrade")
 )
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Return all addresses of a host, as the system finds them, the one to try first in front."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def wire_ceiling(max_bytes: int) -> int:
@@ -179,7 +171,7 @@ class EgressProxy:
         # Connects to a host that is checked.
         check_host(host, self._settings)
         try:
-            addresses = [host] if address_of(host) else await self._look_up(host, port)
+            addresses = [host] if address_of(host) else await look_up(host, port, self._resolver)
         except (OSError, UnicodeError):
             addresses = []
         if not addresses:
@@ -201,31 +193,6 @@ class EgressProxy:
             except OSError:  # among them TimeoutError
                 continue
         raise unreachable(f"{one_line(host)}:{port}")
-
-    async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        # In a thread that nobody waits for: a lookup can't be broken off, and the download's time may end before it.
-        answer: asyncio.Future[Sequence[str]] = self._loop.create_future()
-
-        def settle(addresses: Sequence[str], error: Exception | None) -> None:
-            if answer.done():
-                return
-            if error:
-                answer.set_exception(error)
-            else:
-                answer.set_result(addresses)
-
-        def look_up() -> None:
-            addresses: Sequence[str] = ()
-            failed = None
-            try:
-                addresses = self._resolver(host, port)
-            except (OSError, UnicodeError) as error:
-                failed = error
-            with contextlib.suppress(RuntimeError):  # the download is over
-                self._loop.call_soon_threadsafe(settle, addresses, failed)
-
-        threading.Thread(target=look_up, name="egress-lookup", daemon=True).start()
-        return await answer
 
     async def _tunnel(
         self, client: tuple[StreamReader, StreamWriter], server: tuple[StreamReader, StreamWriter]

@@ -122,7 +122,7 @@ def _local_file(path: Path, settings: Settings) -> SourceFile:
             hint="Pass URLs as text, not as a Path."
             if is_url
             else "Check the path; relative ones start at the working directory.",
-        ) from error
+        ) from (None if is_url else error)
     return SourceFile(path, name)
 
 

@@ -57,14 +57,11 @@ def check_url(url: str, settings: Settings) -> None:
         raise SourceRefusedError(
             f"{redact(url)} is refused: what follows # would be instructions for yt-dlp", hint="Leave out that part."
         )
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-        host = host and canonical_host(host)
-    except ValueError as error:
-        raise _malformed(redact(url)) from error
-    if parts.netloc.count("@") > 1:
-        raise _malformed(redact(url))
+    host = _host_of(url)
+    if host is None:
+        raise SourceRefusedError(
+            f"{redact(url)} is refused: its host or port is malformed", hint="Check the part between // and the next /."
+        )
     if not host:
         raise SourceRefusedError(
             f"{redact(url)} is refused: it names no host", hint="Write it in full, like https://example.org/video.mp4."
@@ -147,10 +144,14 @@ def _metadata_service(host: str) -> SourceRefusedError:
     )
 
 
-def _malformed(shown: str) -> SourceRefusedError:
-    return SourceRefusedError(
-        f"{shown} is refused: its host or port is malformed", hint="Check the part between // and the next /."
-    )
+def _host_of(url: str) -> str | None:
+    # Canonical, empty for none, and None for a malformed one: the errors that tell so hold what may be secret.
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        return None if parts.netloc.count("@") > 1 else host and canonical_host(host)
+    except ValueError:
+        return None
 
 
 # ── Files ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

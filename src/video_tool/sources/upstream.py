@@ -87,21 +87,28 @@ def upstream_for(scheme: str, host: str, port: int, proxies: Mapping[str, str] |
     url = found.get(scheme) or found.get("all")
     if not url or proxy_bypass(f"{host}:{port}"):
         return None
-    wrong = DownloadError(
-        f"the proxy that {scheme.upper()}_PROXY or ALL_PROXY names can't be used",
-        hint="Give it as http://host:port or https://host:port; SOCKS is not spoken.",
-    )
+    upstream = _parse(url)
+    if upstream is None:
+        raise DownloadError(
+            f"the proxy that {scheme.upper()}_PROXY or ALL_PROXY names can't be used",
+            hint="Give it as http://host:port or https://host:port; SOCKS is not spoken.",
+        )
+    return upstream
+
+
+def _parse(url: str) -> Upstream | None:
+    # None when it can't be used; the error that tells why would hold what may be secret.
     parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
-        name, number = parts.hostname, parts.port
-    except ValueError as error:
-        raise wrong from error
-    if parts.scheme not in ("http", "https") or not name:
-        raise wrong
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not host:
+        return None
     user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     return Upstream(
-        name,
-        number or (443 if parts.scheme == "https" else 80),
+        host,
+        port or (443 if parts.scheme == "https" else 80),
         parts.scheme == "https",
         base64.b64encode(user.encode()).decode() if parts.username else "",
     )

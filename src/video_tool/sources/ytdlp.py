@@ -36,6 +36,9 @@ from video_tool.sources.naming import one_line
 _MOST_STEPS = 10
 """From page to page: as many as urllib follows redirects."""
 
+_STARTING_A_BROWSER = ("Douyu", "Iq", "PornHub")
+"""How the extractors are called that would start PhantomJS, which would go past the proxy."""
+
 _PROTOCOLS = frozenset(
     ("http", "https", "m3u8", "m3u8_native", "http_dash_segments", "http_dash_segments_generator", "ism", "f4m")
 )
@@ -73,6 +76,10 @@ class ConfinedYoutubeDL(YoutubeDL):
         handlers = [partial(_ProxyOnlyRH, name=self._name, max_bytes=self._max_bytes)]
         return super().build_request_director(handlers, preferences)
 
+    def add_info_extractor(self, ie: Any) -> None:
+        if not ie.ie_key().startswith(_STARTING_A_BROWSER):
+            super().add_info_extractor(ie)
+
     def urlopen(self, req: Any) -> Response:
         try:
             return super().urlopen(req)
@@ -83,7 +90,7 @@ class ConfinedYoutubeDL(YoutubeDL):
     def extract_info(self, url: str, *args: Any, **options: Any) -> Any:
         # Called anew, from within, for every page that a page leads to.
         self._steps += 1
-        if self._steps > _MOST_STEPS:
+        if self._steps > _MOST_STEPS + 1:
             raise Aborted(
                 DownloadError(
                     f"{self._name} leads from page to page, more than {_MOST_STEPS} times",
