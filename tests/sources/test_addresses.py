@@ -2,7 +2,10 @@ import ipaddress
 
 import pytest
 
+from video_tool.errors import SourceRefusedError
+from video_tool.settings import Settings
 from video_tool.sources.addresses import address_of, canonical_host, is_metadata_service, use_of, use_of_name
+from video_tool.sources.policy import check_url
 
 NOT_PUBLIC = {
     "loopback": ["127.0.0.1", "127.0.0.2", "127.255.255.254", "::1"],
@@ -36,6 +39,10 @@ PUBLIC = [
 ]
 
 
+def url_of(address: str) -> str:
+    return f"https://[{address}]/a.mp4" if ":" in address else f"https://{address}/a.mp4"
+
+
 def test_there_are_enough_of_them():
     addresses = {ipaddress.ip_address(address) for kind in NOT_PUBLIC.values() for address in kind}
     assert len(addresses) >= 80
@@ -45,11 +52,14 @@ def test_there_are_enough_of_them():
 @pytest.mark.parametrize("address", [address for kind in NOT_PUBLIC.values() for address in kind])
 def test_addresses_that_are_not_public(address: str):
     assert use_of(ipaddress.ip_address(address))
+    with pytest.raises(SourceRefusedError):
+        check_url(url_of(address), Settings())
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_addresses_that_are_public(address: str):
     assert use_of(ipaddress.ip_address(address)) is None
+    check_url(url_of(address), Settings())
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def test_errors_that_have_a_type():
     [
         ("ERROR: unable to write data: [Errno 28] No space left on device", SourceError, "temp folder"),
         ("ERROR: This format is DRM protected; Try another", SourceRefusedError, "DRM"),
+        ("ERROR: m3u8 download detected but ffmpeg could not be found", SourceRefusedError, "encrypted"),
         ("ERROR: The downloaded file is empty", SourceNotFoundError, "0 bytes"),
         ("ERROR: something that yt-dlp never said before SECRET", DownloadError, "can't be downloaded"),
     ],

@@ -56,6 +56,8 @@ def translate(error: Exception, url: str, failure: RequestError | None = None) -
         return unwritable(shown)
     if "DRM protected" in str(error):
         return _protected(shown, "")
+    if "ffmpeg could not be found" in str(error):
+        return SourceRefusedError(f"{shown} is encrypted, or sent as only a live stream is", hint=_SAVE_IT)
     if "any data blocks" in str(error) or "file is empty" in str(error):
         return SourceNotFoundError(f"there is nothing at {shown}: 0 bytes came", hint=_CHECK_ADDRESS)
     broke_off = "[download]" in str(error)
@@ -213,7 +215,7 @@ _SAYINGS: tuple[tuple[str, Callable[[str, str], SourceError]], ...] = (
     (r"not a bot|captcha|age.restrict|confirm your age|inappropriate for some", _wants_sign_in),
     (r"members|subscri|premium|purchase|paid|\brent", _paid),
     (r"private", _private),
-    (r"sign.?in|log.?in|password|cookies|account|authenticat", _wants_sign_in),
+    (r"sign.?in|log.?in|password|cookies|registered users|authenticat", _wants_sign_in),
     (
         r"live event|livestream|live stream|premiere|currently live|\bis live\b|offline",
         lambda shown, _: live(shown),

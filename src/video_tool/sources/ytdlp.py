@@ -119,8 +119,9 @@ class _ProxyOnlyRH(UrllibRH):
         self._name = name
         self._max_bytes = max_bytes
 
-    def _prepare_headers(self, _: Any, headers: Any) -> None:
-        headers.setdefault("Accept-Encoding", "gzip, deflate")
+    def _get_headers(self, request: Any) -> dict[str, str]:
+        request.headers.setdefault("Accept-Encoding", "gzip, deflate")  # what `bodies` decompresses
+        return super()._get_headers(request)
 
     def _create_instance(self, proxies: Any, cookiejar: Any, legacy_ssl_support: Any = None) -> Any:
         opener: Any = OpenerDirector()
