@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pathlib import Path
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_MODEL = "llava-hf/llava-interleave-qwen-0.5b-hf"
 """For research only: its licence does not allow commercial use."""
+
+
+def _user_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("video-tool", appauthor=False)
 
 
 class Settings(BaseSettings):
@@ -21,6 +29,13 @@ class Settings(BaseSettings):
     max_frames: PositiveInt = Field(default=256, description="Most frames a video that one question may look at.")
     max_download_bytes: PositiveInt = Field(default=1 << 30, description="Most bytes fetched for one video or image.")
     download_timeout: PositiveFloat = Field(default=600.0, description="Seconds that one download may take.")
+    cache_dir: Path = Field(
+        default_factory=_user_cache,
+        description="Folder that downloads are kept in; by default where the system has users' caches.",
+    )
+    cache_max_bytes: NonNegativeInt = Field(
+        default=5 << 30, description="Most bytes of all downloads that are kept; with 0 none are."
+    )
     max_height: PositiveInt = Field(default=720, description="Pixels: sites are asked for no higher video than this.")
     decode_timeout: PositiveFloat = Field(
         default=120.0, description="Seconds that reading the frames of one video may take."

@@ -32,6 +32,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         "HF_HOME": str(tmp_path / "hf"),
         "NO_COLOR": "1",
         "TMPDIR": str(temp),
+        "VIDEO_TOOL_CACHE_DIR": str(tmp_path / "cache"),
         "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor"),  # else torch makes it in the temp folder
     }
     assert list(temp.iterdir()) == []

@@ -182,9 +182,9 @@ def _look_at_settings(found: Diagnosis, model: str | None) -> None:
     except VideoToolError as error:
         found.problems.append(f"{error}. {error.hint}")
         return
-    for name in type(settings).model_fields:
+    for name, value in settings.model_dump(mode="json").items():
         variable = f"VIDEO_TOOL_{name.upper()}"
-        found.settings.append(SettingValue(variable, getattr(settings, name), name not in settings.model_fields_set))
+        found.settings.append(SettingValue(variable, value, name not in settings.model_fields_set))
 
     from video_tool.settings import DEFAULT_MODEL
 

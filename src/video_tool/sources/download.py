@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,8 +17,10 @@ from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnavailableVideoErr
 from video_tool.errors import DownloadError, SourceError, SourceNotFoundError, SourceRefusedError
 from video_tool.progress import OnProgress, Progress
 from video_tool.settings import Settings
+from video_tool.sources.conditional import ConditionalYoutubeDL, NotModified
 from video_tool.sources.failures import unwritable
-from video_tool.sources.limits import Aborted, LimitedYoutubeDL, Limits
+from video_tool.sources.freshness import Freshness
+from video_tool.sources.limits import Aborted, Limits
 from video_tool.sources.naming import redact, redact_text
 
 _SOCKET_TIMEOUT = 20.0
@@ -37,7 +40,28 @@ _GONE = re.compile(
 )
 
 
-def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: OnProgress) -> Path:
+@dataclass(frozen=True)
+class Fetched:
+    """A file that has come.
+
+    Attributes:
+        path: where it lies.
+        freshness: how long it may be used again; None when it may not be kept.
+    """
+
+    path: Path
+    freshness: Freshness | None
+
+
+def fetch(
+    url: str,
+    folder: Path,
+    name: str,
+    settings: Settings,
+    on_progress: OnProgress,
+    began: float,
+    known: Freshness | None = None,
+) -> Fetched:
     """Download the video or image at `url` into `folder`.
 
     Args:
@@ -46,20 +70,23 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         name: how errors and news call it.
         settings: the bytes and seconds that it may take, and the height in pixels that is preferred.
         on_progress: told about every block.
-
-    Returns:
-        The file.
+        began: `time.monotonic()` from which on the seconds count.
+        known: what is known of a copy at hand, which spares the download if it still is what the server has.
 
     Raises:
+        NotModified: it is; see `conditional`.
         SourceNotFoundError: nothing there, or no video in it.
         SourceRefusedError: the site wants a sign-in or sends a live stream.
         SourceTooLargeError: more than `settings.max_download_bytes`.
         DownloadError: the site or the network failed, or took longer than `settings.download_timeout`.
     """
-    limits = Limits(name, settings)
+    limits = Limits(name, settings, began)
     files: list[Path] = []
+    info: dict[str, Any] = {}
 
     def on_block(state: dict[str, Any]) -> None:
+        nonlocal info
+        info = state["info_dict"]
         done, total = state.get("downloaded_bytes") or 0, state.get("total_bytes")
         limits.check_time()
         limits.check_bytes(max(done, total or 0))
@@ -74,12 +101,12 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         "match_filter": _refuse_live(url),
     }
     with _no_plugins():
-        ydl = LimitedYoutubeDL(options, limits)
+        ydl = ConditionalYoutubeDL(options, limits, known)
     aborted = None
     with ydl:
         try:
             ydl.extract_info(url)
-        except SourceRefusedError:
+        except (SourceRefusedError, NotModified):
             raise
         except Aborted as abort:
             aborted = abort.error
@@ -89,7 +116,7 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         raise aborted
     if not files:
         raise _no_video(redact(url))
-    return files[0]
+    return Fetched(files[0], ydl.freshness(info))
 
 
 def _options(folder: Path, settings: Settings) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from video_tool.errors import SourceError, SourceTooLargeError
+from video_tool.errors import SourceTooLargeError, StorageError
 
 
 def too_large(name: str, max_bytes: int) -> SourceTooLargeError:
@@ -13,9 +13,9 @@ def too_large(name: str, max_bytes: int) -> SourceTooLargeError:
     )
 
 
-def unwritable(name: str) -> SourceError:
+def unwritable(name: str) -> StorageError:
     """Return the error for a temp folder that takes no file, or no more of it."""
-    return SourceError(
+    return StorageError(
         f"{name} can't be written to the temp folder",
         hint="Free some space there, or set TMPDIR to a folder that may be written to.",
     )
