@@ -80,9 +80,10 @@ class ConditionalYoutubeDL(LimitedYoutubeDL):
         Args:
             info: what yt-dlp knows of the file.
         """
-        if info.get("protocol") not in ("http", "https"):  # many segments, after a playlist
+        whole = info.get("protocol") in ("http", "https")  # others come in segments, after a playlist
+        answers = self._answers.get(Request(info["url"]).url) if whole else None
+        if not answers:
             return Freshness.of_page()
-        answers = self._answers[Request(info["url"]).url]
         last = answers[-1]
         versions = {(answer.headers["ETag"], answer.headers["Last-Modified"]) for answer in answers}
         if last.status == 206 and len(versions) > 1:
