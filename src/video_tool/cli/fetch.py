@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +14,6 @@ from video_tool.cli.progress import shown_progress
 from video_tool.cli.terminal import one_line, print_path, stderr_console
 from video_tool.errors import QuestionError, VideoToolError
 
-_LONGEST_NAME = 100
-_UNUSUAL = re.compile(r"[^\w.()+,=@ -]")
 _ANOTHER_PLACE = "Name another place with --output"
 
 
@@ -66,11 +63,9 @@ def _target(url: str, output: Path | None) -> Path:
     if output is not None and not output.is_dir():
         return output.absolute()
 
-    from video_tool.sources.naming import url_name
+    from video_tool.sources.naming import file_name
 
-    # No folder, hidden file or option, whatever the address says.
-    name = _UNUSUAL.sub("_", url_name(url))[-_LONGEST_NAME:].lstrip(".- ") or "video"
-    target = (output or Path()).absolute() / name
+    target = (output or Path()).absolute() / file_name(url)
     if target.exists():
         raise VideoToolError(f"{target} is there already", hint=_ANOTHER_PLACE)
     return target
