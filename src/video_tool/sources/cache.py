@@ -26,7 +26,7 @@ from video_tool.progress import OnProgress, Progress
 from video_tool.settings import Settings
 from video_tool.sources.entries import Entry
 from video_tool.sources.failures import too_large
-from video_tool.sources.freshness import Freshness, digest
+from video_tool.sources.freshness import digest
 from video_tool.sources.naming import redact
 from video_tool.sources.scratch import private_folder
 from video_tool.sources.store import Store
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 _DECISIVE = {"max_height", "allowed_domains", "allowed_hosts", "allow_private_networks"}
 """Settings that decide which file an address leads to, and to whom: what was fetched under one policy is not handed to
 those who ask under another."""
+
+
+_LEAST_SECONDS = 0.1
+"""For a download whose turn came in the last moment: it fails in a way that says so."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,14 @@ def open_download(url: str, name: str, settings: Settings, on_progress: OnProgre
     with private_folder(name) as folder:
         from video_tool.sources.download import fetch
 
-        yield Download(fetch(url, folder, name, settings, on_progress, began).path, warnings=warnings)
+        fetched = fetch(url, folder, name, _for_the_time_left(settings, began), on_progress)
+        yield Download(fetched.path, warnings=warnings)
+
+
+def _for_the_time_left(settings: Settings, began: float) -> Settings:
+    spent = round(time.monotonic() - began, 1)  # of waiting for others, mostly
+    left = max(settings.download_timeout - spent, _LEAST_SECONDS)
+    return settings.model_copy(update={"download_timeout": left}) if spent else settings
 
 
 class _UnusableError(Exception):
@@ -186,7 +197,7 @@ class _Lookup:
     def _wait_for_turn(self, held: ExitStack) -> None:
         seconds = self.settings.download_timeout
         try:
-            held.enter_context(self.store.turn(self.key, max(0.0, self.began + seconds - time.monotonic())))
+            held.enter_context(self.store.turn(self.key, seconds))
         except Timeout as error:
             raise DownloadError(
                 f"{self.name} was not downloaded within {seconds:g} seconds by somebody else who is at it",
@@ -205,13 +216,13 @@ class _Lookup:
             self.store.sweep()
             folder.mkdir()
         known = self.kept.freshness if self.kept else None
+        settings = _for_the_time_left(self.settings, self.began)
         warnings: list[str] = []
+        fetched, renewed = None, None
         try:
-            fetched = fetch(self.url, folder, self.name, self.settings, self.on_progress, self.began, known)
+            fetched = fetch(self.url, folder, self.name, settings, self.on_progress, known)
         except NotModified as answer:
-            with self._change(warnings):
-                self._renew(answer.freshness)
-            return self._hit(*warnings)
+            renewed = answer.freshness
         except StorageError as error:
             raise _UnusableError("it takes no more files") from error
         except (SourceNotFoundError, SourceRefusedError):
@@ -219,12 +230,11 @@ class _Lookup:
                 self.store.forget(self.key)
             raise
         with self._change(warnings):
-            self._keep(fetched)
-        return Download(fetched.path, warnings=tuple(warnings))
-
-    def _renew(self, freshness: Freshness) -> None:
-        if self.kept:
-            self.store.renew(self.key, self.kept.model_copy(update={"freshness": freshness}), self.folder)
+            if fetched:
+                self._keep(fetched)
+            elif self.kept:
+                self.store.renew(self.key, self.kept.model_copy(update={"freshness": renewed}), self.folder)
+        return Download(fetched.path, warnings=tuple(warnings)) if fetched else self._hit(*warnings)
 
     def _keep(self, fetched: Fetched) -> None:
         if fetched.freshness and self.store.keep(self.key, redact(self.url), fetched.path, fetched.freshness):

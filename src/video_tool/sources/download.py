@@ -59,7 +59,6 @@ def fetch(
     name: str,
     settings: Settings,
     on_progress: OnProgress,
-    began: float,
     known: Freshness | None = None,
 ) -> Fetched:
     """Download the video or image at `url` into `folder`.
@@ -70,7 +69,6 @@ def fetch(
         name: how errors and news call it.
         settings: the bytes and seconds that it may take, and the height in pixels that is preferred.
         on_progress: told about every block.
-        began: `time.monotonic()` from which on the seconds count.
         known: what is known of a copy at hand, which spares the download if it still is what the server has.
 
     Raises:
@@ -80,7 +78,7 @@ def fetch(
         SourceTooLargeError: more than `settings.max_download_bytes`.
         DownloadError: the site or the network failed, or took longer than `settings.download_timeout`.
     """
-    limits = Limits(name, settings, began)
+    limits = Limits(name, settings)
     files: list[Path] = []
     info: dict[str, Any] = {}
 

@@ -37,15 +37,14 @@ class Limits:
 
     Args:
         name: how errors call the download.
-        settings: the bytes and the seconds.
-        began: `time.monotonic()` from which on the seconds count.
+        settings: the bytes, and the seconds from now on.
     """
 
-    def __init__(self, name: str, settings: Settings, began: float) -> None:
+    def __init__(self, name: str, settings: Settings) -> None:
         self._name = name
         self._max_bytes = settings.max_download_bytes
         self._seconds = settings.download_timeout
-        self._end = began + self._seconds
+        self._end = time.monotonic() + self._seconds
 
     def check_time(self) -> None:
         """Abort the download when its time is up."""
