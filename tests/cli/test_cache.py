@@ -12,7 +12,7 @@ from video_tool.answer import VideoInfo
 
 @pytest.fixture
 def site(environment: dict[str, str]) -> Iterator[Site]:
-    environment["NO_PROXY"] = "127.0.0.1"
+    environment["NO_PROXY"] = environment["VIDEO_TOOL_ALLOWED_HOSTS"] = "127.0.0.1"
     with serve() as site:
         yield site
 

@@ -9,7 +9,7 @@ from tests.serve import Site, serve
 
 @pytest.fixture
 def site(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Site]:
-    environment["NO_PROXY"] = "127.0.0.1"
+    environment["NO_PROXY"] = environment["VIDEO_TOOL_ALLOWED_HOSTS"] = "127.0.0.1"
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with serve() as site:

@@ -17,6 +17,7 @@ from video_tool.settings import Settings
 @pytest.fixture
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("VIDEO_TOOL_ALLOWED_HOSTS", "127.0.0.1")
     video = write_frames(tmp_path / "cats.mp4", numbered(4)).read_bytes()
     picture = BytesIO()
     Image.new("RGB", (8, 8), "red").save(picture, "png")

@@ -261,12 +261,10 @@ def test_a_copy_that_was_evicted_is_not_asked_about(site: Site, mp4: bytes, get:
 
 
 def test_a_server_that_is_gone_leaves_the_copy_and_a_warning(
-    mp4: bytes, settings: Callable[..., Settings], cache: Path
+    site: Site, mp4: bytes, settings: Callable[..., Settings], cache: Path
 ):
-    with serve() as site:
-        url = with_headers(site, mp4, {"ETag": '"1"'})
-        with open_source(url, settings()):
-            pass
+    with serve() as other, open_source(with_headers(other, mp4, {"ETag": '"1"'}), settings()):
+        url = f"{other.url}/cats.mp4"
     age(cache)
     with open_source(url, settings()) as file:
         assert file.path.read_bytes() == mp4
