@@ -110,6 +110,13 @@ def test_verifying(run: Run, site: Site, kept: str, environment: dict[str, str])
     assert run("cache", "verify").returncode == 0
 
 
+def test_json_is_asked_of_one_command(run: Run) -> None:
+    done = run("cache", "--json", "verify")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--json belongs behind" in done.stderr
+
+
 def test_a_folder_that_can_not_be_used(run: Run, environment: dict[str, str]) -> None:
     Path(environment["VIDEO_TOOL_CACHE_DIR"]).write_text("in the way")
     for command in (["cache"], ["cache", "clear"], ["cache", "verify"]):

@@ -447,7 +447,23 @@ def test_waiting_for_another_ends_in_time(site: Site, mp4: bytes, get: Callable[
         with pytest.raises(DownloadError, match=r"within 0\.3 seconds") as caught:
             get(url, download_timeout=0.3)
     assert caught.value.retryable
-    get(site.put("/dogs.mp4", b"dogs", content_type=MP4))  # removes what the other has left
+    get(with_headers(site, b"dogs", {}, "/dogs.mp4"))  # removes what the other has left
+
+
+def test_who_waits_in_vain_has_the_copy_that_is_there(
+    site: Site, mp4: bytes, settings: Callable[..., Settings], get: Callable[..., Any], cache: Path
+):
+    url = with_headers(site, mp4, LATER)
+    get(url)
+    site.put("/cats.mp4", mp4, content_type=MP4, stall_after=2000)
+    with child(url, cache) as process:
+        start(process)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("news")
+        with open_source(url, settings(download_timeout=0.3)) as file:
+            assert file.path.read_bytes() == mp4
+            assert "somebody else who is at it" in file.warnings[0]
+    get(with_headers(site, b"dogs", {}, "/dogs.mp4"))
 
 
 def test_waiting_counts_as_downloading(site: Site, mp4: bytes, get: Callable[..., Any], settings: Any):

@@ -28,6 +28,8 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     Addresses are shown without what may be secret in them.
     """
     if context.invoked_subcommand:
+        if as_json:
+            raise typer.BadParameter("--json belongs behind the command that it is for")
         return
     with _opened_store() as store:
         found = store.kept()

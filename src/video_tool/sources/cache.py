@@ -29,7 +29,7 @@ from video_tool.sources.failures import too_large
 from video_tool.sources.freshness import digest
 from video_tool.sources.naming import redact
 from video_tool.sources.scratch import private_folder
-from video_tool.sources.store import Store
+from video_tool.sources.store import PATIENCE, Store
 
 if TYPE_CHECKING:
     from video_tool.sources.download import Fetched
@@ -68,7 +68,8 @@ def store_of(settings: Settings) -> Store:
         folder = settings.cache_dir.expanduser()
     except RuntimeError as error:
         raise FileNotFoundError(2, "there is no home folder") from error
-    return Store(folder.absolute() / "downloads", settings.cache_max_bytes)
+    patience = min(PATIENCE, settings.download_timeout)
+    return Store(folder.absolute() / "downloads", settings.cache_max_bytes, patience)
 
 
 @contextmanager

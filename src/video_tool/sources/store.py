@@ -35,8 +35,8 @@ from video_tool.sources.locking import (
     work_folder,
 )
 
-_CHANGES_TIMEOUT = 5.0
-"""Seconds to wait for other processes' changes to the folder, which take milliseconds each."""
+PATIENCE = 20.0
+"""Seconds to wait for other processes' changes to the folder, which take milliseconds each where the disk is quick."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,13 @@ class Store:
     Args:
         folder: belongs to the store alone.
         max_bytes: most bytes of all files in it.
+        patience: seconds to wait for the store's lock.
     """
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, patience: float = PATIENCE) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
+        self._patience = patience
         self._objects = folder / "objects"
         self._entries = Entries(folder / "entries")
         self._locks = folder / "locks"
@@ -225,7 +227,7 @@ class Store:
     def _changes(self) -> Generator[None]:
         lock = operating_system_lock(self.folder / "store.lock")
         try:
-            held = lock.acquire(timeout=_CHANGES_TIMEOUT, poll_interval=0.01)
+            held = lock.acquire(timeout=self._patience, poll_interval=0.01)
         except Timeout as error:
             raise BlockingIOError(errno.EBUSY, "another process does not let go of it") from error
         with held:
