@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -19,6 +20,14 @@ from video_tool.builtin.clips import random_clip, render
 def interruptible() -> None:
     """Shells let what they start in the background ignore Ctrl-C, and the programs that tests start inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_cached() -> Iterator[None]:
+    """Downloads are not kept unless a test says where: what one test's server sent is not for the next one's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEO_TOOL_CACHE_MAX_BYTES", "0")
+        yield
 
 
 @pytest.fixture(scope="session")

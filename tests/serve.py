@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -57,12 +57,14 @@ class Site:
         hits: how often each path was asked for, without its query.
         sent: bytes of body sent for each path.
         requests: the headers of each request.
+        not_modified: how often each path was asked for on a condition, and had not changed.
     """
 
     url: str
     hits: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     requests: list[Message] = field(default_factory=list)
+    not_modified: Counter[str] = field(default_factory=Counter)
     pages: dict[str, Page] = field(default_factory=dict)
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -109,6 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if page.user_and_password and self.headers["Authorization"] != f"Basic {page.user_and_password}":
             page = Page(b"who are you?", status=401)
+        if self._has_it(page):
+            site.not_modified[path] += 1
+            page = replace(page, body=b"", status=304)
         self.send_response(page.later_status if page.later_status and site.hits[path] > 1 else page.status)
         for name, value in page.headers:
             self.send_header(name, value)
@@ -124,6 +129,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(site, path, page)
         except OSError:
             pass  # the client has left
+
+    def _has_it(self, page: Page) -> bool:
+        headers = dict(page.headers)
+        if self.headers["If-None-Match"]:
+            return self.headers["If-None-Match"] == headers.get("ETag")
+        since = self.headers["If-Modified-Since"]
+        return since is not None and since == headers.get("Last-Modified")
 
     def do_HEAD(self) -> None:
         self.do_GET()

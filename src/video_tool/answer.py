@@ -30,6 +30,7 @@ class VideoInfo(_Record):
     total_frames: int = Field(description="Frames in the whole video.")
     codec: str = Field(description="The video codec's name; empty when not known.")
     reader: str = Field(description="What decoded it: decord, pyav, or given for frames that were handed in.")
+    from_cache: bool = Field(default=False, description="Whether its file had been downloaded earlier.")
 
 
 class Usage(_Record):

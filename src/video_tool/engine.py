@@ -243,7 +243,7 @@ def _receipt(
             generate=generation.generate_seconds,
             total=time.perf_counter() - began,
         ),
-        warnings=tuple(warning for video in media.videos for warning in video.warnings),
+        warnings=(*(warning for video in media.videos for warning in video.warnings), *media.warnings),
         model=model.info,
         finish_reason=generation.finish_reason,
     )

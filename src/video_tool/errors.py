@@ -6,6 +6,7 @@
     │   ├── SourceNotFoundError (FileNotFoundError)
     │   ├── SourceRefusedError (PermissionError)
     │   ├── SourceTooLargeError
+    │   ├── StorageError                      there is nowhere to put it
     │   └── DownloadError                     the site or the network failed
     ├── DecodeError                           a file was had, but no frames come out of it
     │   ├── NoVideoError                      it holds no video at all
@@ -75,6 +76,10 @@ class SourceRefusedError(SourceError, PermissionError):
 
 class SourceTooLargeError(SourceError):
     """More bytes than the settings allow."""
+
+
+class StorageError(SourceError):
+    """What was fetched or handed in can't be written: there is no space for it, or no right to."""
 
 
 class DownloadError(SourceError):

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PlainSerializer, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_MODEL = "llava-hf/llava-interleave-qwen-0.5b-hf"
@@ -37,6 +37,12 @@ Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute(
 Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep)]
 
 
+def _user_cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("video-tool", appauthor=False)
+
+
 class Settings(BaseSettings):
     """What the engine may use up and reach, and what it does unless told otherwise."""
 
@@ -49,6 +55,13 @@ class Settings(BaseSettings):
     max_frames: PositiveInt = Field(default=256, description="Most frames a video that one question may look at.")
     max_download_bytes: PositiveInt = Field(default=1 << 30, description="Most bytes fetched for one video or image.")
     download_timeout: PositiveFloat = Field(default=600.0, description="Seconds that one download may take.")
+    cache_dir: Path = Field(
+        default_factory=_user_cache,
+        description="Folder that downloads are kept in; by default where the system has users' caches.",
+    )
+    cache_max_bytes: NonNegativeInt = Field(
+        default=5 << 30, description="Most bytes of all downloads that are kept; with 0 none are."
+    )
     max_height: PositiveInt = Field(default=720, description="Pixels: sites are asked for no higher video than this.")
     allowed_hosts: Hosts = Field(
         default=(),

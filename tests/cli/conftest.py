@@ -35,6 +35,7 @@ def environment(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "NO_COLOR": "1",
         "TMPDIR": str(temp),
         "VIDEO_TOOL_ALLOWED_ROOTS": str(tmp_path_factory.getbasetemp()),
+        "VIDEO_TOOL_CACHE_DIR": str(tmp_path / "cache"),
         "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor"),  # else torch makes it in the temp folder
     }
     assert list(temp.iterdir()) == []

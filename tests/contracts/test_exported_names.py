@@ -36,6 +36,7 @@ ERRORS = {
     "SourceNotFoundError": 3,
     "SourceRefusedError": 3,
     "SourceTooLargeError": 3,
+    "StorageError": 3,
     "DownloadError": 3,
     "DecodeError": 4,
     "NoVideoError": 4,

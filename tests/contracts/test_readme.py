@@ -39,7 +39,7 @@ def test_the_commands_run(command: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "video_tool", *shlex.split(command)[1:]],
         cwd=tmp_path,
-        env={"PATH": "", "VIDEO_TOOL_MODEL": "builtin", "COLUMNS": "200"},
+        env={"PATH": "", "VIDEO_TOOL_CACHE_DIR": str(tmp_path), "VIDEO_TOOL_MODEL": "builtin", "COLUMNS": "200"},
         capture_output=True,
         text=True,
         check=False,

@@ -11,10 +11,10 @@ from PIL import Image
 from tests.serve import Site
 from video_tool.errors import (
     DownloadError,
-    SourceError,
     SourceNotFoundError,
     SourceRefusedError,
     SourceTooLargeError,
+    StorageError,
     VideoToolError,
 )
 from video_tool.progress import Progress
@@ -254,7 +254,7 @@ def test_a_server_that_fails_half_way(site: Site, mp4: bytes):
 
 def test_a_full_temp_folder(site: Site, mp4: bytes, small_files_only: None):
     large = mp4 + bytes(5 << 20)
-    assert "temp folder" in str(refused(site.put("/cats.mp4", large, content_type="video/mp4"), SourceError))
+    assert "temp folder" in str(refused(site.put("/cats.mp4", large, content_type="video/mp4"), StorageError))
 
 
 def test_plugins_of_others_do_not_run(site: Site, mp4: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

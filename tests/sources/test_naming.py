@@ -1,6 +1,6 @@
 import pytest
 
-from video_tool.sources.naming import one_line, redact, redact_text, url_name
+from video_tool.sources.naming import file_name, one_line, redact, redact_text, url_name
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,23 @@ def test_a_name_stays_on_one_line_and_short():
     assert one_line("a\nb\x1b[31mc") == "a\\nb\\x1b[31mc"
     assert one_line("köttur 猫.mp4") == "köttur 猫.mp4"
     assert len(one_line("x" * 10_000)) < 250
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/my%20cat%20(1).mp4?SECRET", "my cat (1).mp4"),
+        ("/a/%2E%2E%2F%2E%2E%2Fescaped", "_.._escaped"),
+        ("/..%5Cescaped", "_escaped"),
+        ("/%2Dold", "old"),
+        ("/.profile", "profile"),
+        ("/a%0Ab%00c%3Ad", "a_nb_x00c_d"),
+        ("/...", "video"),
+        ("/", "example.org"),
+        ("/" + "x" * 300 + ".mp4", "x" * 56 + ".mp4"),
+        ("/" + "猫" * 300 + ".mp4", "猫" * 56 + ".mp4"),
+    ],
+)
+def test_an_address_does_not_choose_where_its_file_lands(path: str, name: str):
+    assert file_name(f"https://example.org{path}") == name
+    assert len(name.encode()) < 255

@@ -15,6 +15,7 @@ from video_tool.errors import (
     SourceNotFoundError,
     SourceRefusedError,
     SourceTooLargeError,
+    StorageError,
     VideoToolError,
 )
 from video_tool.settings import Settings
@@ -168,12 +169,12 @@ def test_a_file_object_that_fails(tmp_path: Path):
 
 
 def test_a_full_temp_folder(small_files_only: None):
-    assert "temp folder" in str(refused(bytes(5 << 20), SourceError))
+    assert "temp folder" in str(refused(bytes(5 << 20), StorageError))
 
 
 def test_a_missing_temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    assert "temp folder" in str(refused(b"meow", SourceError))
+    assert "temp folder" in str(refused(b"meow", StorageError))
 
 
 def test_importing_the_stage_imports_no_downloader():

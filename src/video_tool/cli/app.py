@@ -10,7 +10,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from video_tool.cli.ask import ask
+from video_tool.cli.cache import cache
 from video_tool.cli.doctor import doctor
+from video_tool.cli.fetch import fetch
 from video_tool.cli.look import frames, probe
 from video_tool.cli.terminal import fail, prepare_process
 from video_tool.errors import VideoToolError
@@ -21,7 +23,7 @@ TERMINATED = 128 + signal.SIGTERM
 _EXIT_CODES = """\
 [bold]Exit codes[/bold]
   0    all went well
-  1    something is missing (doctor), or anything else failed
+  1    something is missing (doctor) or damaged (cache verify), or anything else failed
   2    the command line or the question makes no sense
   3    a video or image can't be had
   4    a file was had, but no frames come out of it
@@ -65,6 +67,8 @@ def video_tool(
 app.command(no_args_is_help=True)(ask)
 app.command(no_args_is_help=True)(frames)
 app.command(no_args_is_help=True)(probe)
+app.command(no_args_is_help=True)(fetch)
+app.add_typer(cache, name="cache")
 app.command()(doctor)
 
 

@@ -15,6 +15,7 @@ from video_tool.cli.options import (
     End,
     Fps,
     Model,
+    NoCache,
     NumFrames,
     Start,
     load_settings,
@@ -50,12 +51,13 @@ def ask(
     device: Device = "auto",
     dtype: Dtype = "auto",
     attention: Attention = "auto",
+    no_cache: NoCache = False,
 ) -> None:
     """Ask a question about videos and images.
 
     The answer goes to stdout; what it rests on (frames, model, tokens, seconds, warnings) to stderr.
     """
-    settings = load_settings()
+    settings = load_settings(no_cache=no_cache)
     media = read_references([*(videos or ()), *(images or ())])
     cut = len(videos or ())
 

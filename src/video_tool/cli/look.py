@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from video_tool.cli.options import VIDEO_HELP, End, Fps, NumFrames, Start, load_settings, read_references
+from video_tool.cli.options import VIDEO_HELP, End, Fps, NoCache, NumFrames, Start, load_settings, read_references
 from video_tool.cli.progress import shown_progress
 from video_tool.cli.terminal import one_line, print_json, stderr_console
 from video_tool.errors import QuestionError, VideoToolError
@@ -29,6 +29,7 @@ def frames(
     start: Start = None,
     end: End = None,
     columns: Annotated[int | None, typer.Option(help="Frames in a row.", min=1)] = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Draw the frames that a model would be shown on one picture, with their timestamps."""
     picture_format = _FORMATS.get(output.suffix.lower())
@@ -36,7 +37,7 @@ def frames(
         raise QuestionError(
             f"a contact sheet can't be written as {output.name}", hint=f"Name it one of *{', *'.join(_FORMATS)}"
         )
-    settings = load_settings()
+    settings = load_settings(no_cache=no_cache)
     (reference,) = read_references([video])
 
     from video_tool.frames import read_video
@@ -63,9 +64,9 @@ def frames(
         console.print("warning:", one_line(warning), style="yellow")
 
 
-def probe(video: Video) -> None:
+def probe(video: Video, no_cache: NoCache = False) -> None:
     """Print what is known about a video, as JSON."""
-    settings = load_settings()
+    settings = load_settings(no_cache=no_cache)
     (reference,) = read_references([video])
 
     from video_tool.frames import probe_video

@@ -51,17 +51,19 @@ Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", 
 Attention = Annotated[str, typer.Option(help="auto, eager, sdpa, flash_attention_2, …", rich_help_panel=_HARDWARE)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Download anew, and keep nothing; the cache is not touched.")]
+
 VIDEO_HELP = "A URL, a path, or - for a file on stdin."
 
 
-def load_settings() -> Settings:
+def load_settings(*, no_cache: bool = False) -> Settings:
     """The settings in force; a variable that makes no sense is the user's mistake, not ours."""
     from pydantic import ValidationError
 
     from video_tool.settings import Settings
 
     try:
-        return Settings()
+        return Settings(cache_max_bytes=0) if no_cache else Settings()
     except ValidationError as error:
         first = error.errors()[0]
         variable = "_".join(["VIDEO_TOOL", *(str(part).upper() for part in first["loc"])])

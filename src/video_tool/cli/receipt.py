@@ -54,6 +54,7 @@ def video_line(info: VideoInfo, frames: int) -> Text:
     return Text.assemble(
         (one_line(info.name), "bold"),
         f" · {info.width}×{info.height} · {info.duration:.2f} s{codec} · {frames} of {info.total_frames} frames",
+        " · from the cache" if info.from_cache else "",
     )
 
 

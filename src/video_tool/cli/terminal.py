@@ -15,6 +15,8 @@ import typer
 from video_tool.errors import VideoToolError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 
@@ -53,6 +55,11 @@ def print_json(document: str) -> None:
 def print_text(text: str) -> None:
     """Words of a model, which may hold anything: no control sequences for the terminal come out of them."""
     _print("".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) != "Cc"))
+
+
+def print_path(path: Path) -> None:
+    """A path as the system has it, so that it can be opened."""
+    _print(os.fsencode(path))
 
 
 def _print(result: str | bytes) -> None:

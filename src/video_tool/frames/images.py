@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -12,8 +14,19 @@ from video_tool.settings import Settings
 from video_tool.sources import open_source
 
 
-def read_image(image: ImageInput, settings: Settings, on_progress: OnProgress = ignore_progress) -> Image.Image:
+def read_image(
+    image: ImageInput,
+    settings: Settings,
+    on_progress: OnProgress = ignore_progress,
+    on_warning: Callable[[str], None] = lambda _: None,
+) -> Image.Image:
     """An image in RGB, turned upright as its metadata says.
+
+    Args:
+        image: however it is given.
+        settings: what getting it may take.
+        on_progress: told about the bytes of a download.
+        on_warning: told what the user should know about how it was had.
 
     Raises:
         QuestionError: an array that is no RGB image.
@@ -30,6 +43,8 @@ def read_image(image: ImageInput, settings: Settings, on_progress: OnProgress = 
             )
         return Image.fromarray(image)
     with open_source(image, settings, on_progress) as file:
+        for warning in file.warnings:
+            on_warning(warning)
         try:
             with Image.open(file.path) as opened:
                 return ImageOps.exif_transpose(opened).convert("RGB")

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Media:
-    """The videos as their sampled frames, and the images, in the order given."""
+    """The videos as their sampled frames, and the images, in the order given.
+
+    Attributes:
+        videos: each with warnings of its own.
+        images: RGB, upright.
+        warnings: what the user should know about the images.
+    """
 
     videos: tuple[Frames, ...] = ()
     images: tuple[Image, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, question: VideoQuestion, settings: Settings, on_progress: OnProgress) -> Self:
@@ -31,9 +38,11 @@ class Media:
             SourceError: a video or image can't be had.
             DecodeError: no frames come out of one.
         """
+        warnings: list[str] = []
         return cls(
             tuple(read_video(video, question.sampling, settings, on_progress) for video in question.videos),
-            tuple(read_image(image, settings, on_progress) for image in question.images),
+            tuple(read_image(image, settings, on_progress, warnings.append) for image in question.images),
+            tuple(warnings),
         )
 
     def kept(self) -> Self:

@@ -97,14 +97,14 @@ def _read_file(
         images,
         tuple(header["indices"]),
         tuple(metadata["timestamps"][index] for index in header["indices"]),
-        _info(file.name, header, reader),
-        (*header["shortcomings"], *header["warnings"]),
+        _info(file, header, reader),
+        (*file.warnings, *header["shortcomings"], *header["warnings"]),
     )
 
 
 def _probe_file(file: SourceFile, settings: Settings) -> VideoInfo:
     header, _, reader = _decode(file, None, settings)
-    return _info(file.name, header, reader)
+    return _info(file, header, reader)
 
 
 def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -> Frames:
@@ -160,10 +160,10 @@ def _timestamps(given: FrameSequence, count: int) -> tuple[list[float], float]:
     return [i / given.fps for i in range(count)], count / given.fps
 
 
-def _info(name: str, header: dict[str, Any], reader: str) -> VideoInfo:
+def _info(file: SourceFile, header: dict[str, Any], reader: str) -> VideoInfo:
     metadata = header["metadata"]
     return VideoInfo(
-        name=name,
+        name=file.name,
         width=metadata["width"],
         height=metadata["height"],
         duration=metadata["duration"],
@@ -171,6 +171,7 @@ def _info(name: str, header: dict[str, Any], reader: str) -> VideoInfo:
         total_frames=len(metadata["timestamps"]),
         codec=header["codec"],
         reader=reader,
+        from_cache=file.from_cache,
     )
 
 
@@ -183,7 +184,7 @@ def _decode(file: SourceFile, sampling: Sampling | None, settings: Settings) -> 
         "path": str(file.path),
         "name": file.name,
         "sampling": None if sampling is None else sampling.model_dump(),
-        "settings": settings.model_dump(),
+        "settings": settings.model_dump(mode="json"),
     }
     try:
         header, body = _ask_worker(request | {"reader": "decord"}, settings.decode_timeout * _FIRST_READER_SHARE)

@@ -7,6 +7,9 @@ ytdlp.py        yt-dlp confined to one proxy; bodies.py keeps what it is sent to
 egress.py       that proxy: looks up (lookup.py), checks, connects, counts; upstream.py is the environment's
 translation.py  yt-dlp's errors in our words
 failures.py     errors that several ways of getting a file can end in alike
+cache.py        downloads kept for the next time; freshness.py says how long, conditional.py asks what has changed
+store.py        the folder that they lie in, with entries.py about them; locking.py keeps processes apart
+scratch.py      private folders for what is not kept
 naming.py       what errors and answers call a reference, without the secrets in it
 """
 

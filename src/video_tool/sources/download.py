@@ -7,17 +7,20 @@ import os
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from video_tool.errors import SourceError, SourceRefusedError
 from video_tool.progress import OnProgress, Progress
 from video_tool.settings import Settings
+from video_tool.sources.conditional import ConditionalYoutubeDL, NotModified
 from video_tool.sources.egress import EgressProxy
 from video_tool.sources.failures import too_large
+from video_tool.sources.freshness import Freshness
 from video_tool.sources.naming import redact
 from video_tool.sources.translation import live, no_video, translate
-from video_tool.sources.ytdlp import Aborted, ConfinedYoutubeDL
+from video_tool.sources.ytdlp import Aborted
 
 _SOCKET_TIMEOUT = 20.0  # seconds
 _BLOCK = 1 << 16  # bytes
@@ -25,7 +28,27 @@ _COOKIES_HEADER = re.compile(r"# (Netscape )?HTTP Cookie File")
 _COOKIE = re.compile(r"(#HttpOnly_)?[^#\t][^\t]*(\t[^\t]*){3}\t(\d+(\.\d+)?)?(\t[^\t]*){2}|#(?!HttpOnly_).*|\s*")
 
 
-def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: OnProgress) -> Path:
+@dataclass(frozen=True)
+class Fetched:
+    """A file that has come.
+
+    Attributes:
+        path: where it lies.
+        freshness: how long it may be used again; None when it may not be kept.
+    """
+
+    path: Path
+    freshness: Freshness | None
+
+
+def fetch(
+    url: str,
+    folder: Path,
+    name: str,
+    settings: Settings,
+    on_progress: OnProgress,
+    known: Freshness | None = None,
+) -> Fetched:
     """Download the video or image at `url` into `folder`.
 
     Args:
@@ -35,11 +58,10 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         settings: which hosts may be reached, the bytes and seconds that it may take, the height in pixels that is
             preferred, and cookies.
         on_progress: told about every block.
-
-    Returns:
-        The file.
+        known: what is known of a copy at hand, which spares the download if it still is what the server has.
 
     Raises:
+        NotModified: it is; see `conditional`.
         SourceNotFoundError: nothing there, or no video in it.
         SourceRefusedError: a host that may not be reached, or the site wants a sign-in or sends a live stream.
         SourceTooLargeError: more than `settings.max_download_bytes`.
@@ -47,8 +69,11 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         SourceError: the file of cookies can't be read, or the folder not be written.
     """
     files: list[Path] = []
+    info: dict[str, Any] = {}
 
     def on_block(state: dict[str, Any]) -> None:
+        nonlocal info
+        info = state["info_dict"]
         done, total = state.get("downloaded_bytes") or 0, state.get("total_bytes")
         if max(_bytes_to_come(folder), total or 0) > settings.max_download_bytes:
             raise Aborted(too_large(name, settings.max_download_bytes))
@@ -64,7 +89,8 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
     }
     with EgressProxy(name, settings) as proxy:
         with _no_plugins():
-            ydl = ConfinedYoutubeDL(options | {"proxy": proxy.url}, name, settings.max_download_bytes)
+            options |= {"proxy": proxy.url}
+            ydl = ConditionalYoutubeDL(options, name, settings.max_download_bytes, known)
         with ydl, _Failure() as caught:
             ydl.extract_info(url)
     failed = caught.error
@@ -72,13 +98,13 @@ def fetch(url: str, folder: Path, name: str, settings: Settings, on_progress: On
         raise failed.error
     if proxy.stopped:
         raise proxy.stopped
-    if isinstance(failed, SourceRefusedError):  # a live stream
+    if isinstance(failed, SourceRefusedError | NotModified):  # a live stream; nothing new
         raise failed
     if failed:
         raise proxy.failure or translate(failed, url, ydl.failure)
     if not files:
         raise no_video(redact(url))
-    return files[0]
+    return Fetched(files[0], ydl.freshness(info))
 
 
 def _bytes_to_come(folder: Path) -> int:

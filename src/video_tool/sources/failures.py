@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from video_tool.errors import DownloadError, SourceError, SourceTooLargeError
+from video_tool.errors import DownloadError, SourceTooLargeError, StorageError
 
 TRY_LATER = "Try again later; if it stays so, check the address and the network."
 
@@ -37,9 +37,9 @@ def unreachable(shown: str) -> DownloadError:
     return DownloadError(f"{shown} can't be reached", hint=TRY_LATER, retryable=True)
 
 
-def unwritable(name: str) -> SourceError:
+def unwritable(name: str) -> StorageError:
     """Return the error for a temp folder that takes no file, or no more of it."""
-    return SourceError(
+    return StorageError(
         f"{name} can't be written to the temp folder",
         hint="Free some space there, or set TMPDIR to a folder that may be written to.",
     )

@@ -6,8 +6,10 @@ import re
 from urllib.parse import unquote, urlsplit
 
 _MAX_LENGTH = 200
+_LONGEST_FILE_NAME = 60  # characters, which may take four bytes each of the 255 that file systems allow
 _PARTS = re.compile(r"([^:]*):?(/*)([^/?#]*)([^?#]*)", re.DOTALL)
 _HOST = re.compile(r"(\[[^]]*|[^:]*)\]?(:\d*)?", re.DOTALL)
+_UNUSUAL = re.compile(r"[^\w.()+,=@ -]")
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^\s'\"<>]*")
 
 
@@ -38,3 +40,8 @@ def url_name(url: str) -> str:
     """Return the last segment of a URL's path, or its host where the path is empty."""
     parts = urlsplit(url)
     return one_line(unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or "")
+
+
+def file_name(url: str) -> str:
+    """Return what to call a file from `url`: no folder, hidden file or option, whatever the address says."""
+    return _UNUSUAL.sub("_", url_name(url))[-_LONGEST_FILE_NAME:].lstrip(".- ") or "video"

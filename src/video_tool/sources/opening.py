@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from video_tool.settings import Settings
 from video_tool.sources.failures import too_large, unwritable
 from video_tool.sources.naming import one_line, redact_text, url_name
 from video_tool.sources.policy import check_file, check_path, check_url, scheme_of
+from video_tool.sources.scratch import private_folder
 
 _CHUNK = 1 << 20  # bytes
 
@@ -35,10 +34,14 @@ class SourceFile:
         path: where it lies, absolute (a relative `concat:a.mp4` would be a protocol to FFmpeg) and without symbolic
             links.
         name: how errors and answers call it.
+        from_cache: whether it was downloaded earlier.
+        warnings: what the user should know about how it was had.
     """
 
     path: Path
     name: str
+    from_cache: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -47,11 +50,13 @@ def open_source(
 ) -> Generator[SourceFile]:
     """Have a video or image as a local file for the length of a with-block.
 
-    A local file stays where it is. Everything else is written to a private folder that is removed afterwards.
+    A local file stays where it is. Everything else is written to a private folder that is removed afterwards, and what
+    was downloaded is kept in the cache besides, for the next time.
 
     Args:
         source: an http or https URL, a path, a file's bytes, or a file object opened for reading bytes.
-        settings: what may be reached, how many bytes and seconds it may take, and how high a video sites are asked for.
+        settings: what may be reached, how many bytes and seconds it may take, how high a video sites are asked for, and
+            the cache.
         on_progress: told about the bytes of a download.
 
     Raises:
@@ -60,7 +65,8 @@ def open_source(
         SourceRefusedError: no regular file, one outside `settings.allowed_roots`, or a URL that is not fetched.
         SourceTooLargeError: more than `settings.max_download_bytes`.
         DownloadError: the site or the network failed, or took longer than `settings.download_timeout`.
-        SourceError: a file object could not be read, or the temp folder not be written.
+        StorageError: the temp folder could not be written.
+        SourceError: a file object could not be read.
     """
     if isinstance(source, str):
         reference = source.strip()
@@ -69,11 +75,11 @@ def open_source(
         if scheme_of(reference):
             check_url(reference, settings)
             name = url_name(reference)
-            with _private_folder(name) as folder:
-                # yt-dlp takes half a second to import, and most sources are files.
-                from video_tool.sources.download import fetch
+            # What fetches takes a while to import, and most sources are files.
+            from video_tool.sources.cache import open_download
 
-                yield SourceFile(fetch(reference, folder, name, settings, on_progress), name)
+            with open_download(reference, name, settings, on_progress) as download:
+                yield SourceFile(download.path, name, download.from_cache, download.warnings)
             return
         check_path(source)
         source = Path(source)
@@ -81,21 +87,10 @@ def open_source(
         yield _local_file(source, settings)
         return
     stream, name = _as_stream(source)
-    with _private_folder(name) as folder:
+    with private_folder(name) as folder:
         path = folder / "source"
         _copy(stream, path, name, settings.max_download_bytes)
         yield SourceFile(path, name)
-
-
-@contextmanager
-def _private_folder(name: str) -> Generator[Path]:
-    try:
-        # Windows can't remove a file that a broken-off download still holds: that must not hide the error behind it.
-        folder = tempfile.TemporaryDirectory(prefix="video-tool-", ignore_cleanup_errors=os.name == "nt")
-    except OSError as error:
-        raise unwritable(name) from error
-    with folder as path:
-        yield Path(path)
 
 
 def _local_file(path: Path, settings: Settings) -> SourceFile:

@@ -1,0 +1,50 @@
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.frames.videos import numbered, write_frames
+from tests.serve import serve
+from video_tool.frames import Media
+from video_tool.progress import ignore_progress
+from video_tool.question import VideoQuestion
+from video_tool.settings import Settings
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("VIDEO_TOOL_ALLOWED_HOSTS", "127.0.0.1")
+    video = write_frames(tmp_path / "cats.mp4", numbered(4)).read_bytes()
+    picture = BytesIO()
+    Image.new("RGB", (8, 8), "red").save(picture, "png")
+    with serve() as site:
+
+        def media(settings: Settings) -> Media:
+            question = VideoQuestion(
+                question="What?",
+                videos=(site.put("/cats.mp4", video, content_type="video/mp4"),),
+                images=(site.put("/red.png", picture.getvalue(), content_type="image/png"),),
+            )
+            return Media.read(question, settings, ignore_progress)
+
+        yield media
+
+
+def test_what_comes_from_the_cache_is_told(read: Callable[[Settings], Media], tmp_path: Path) -> None:
+    settings = Settings(cache_dir=tmp_path / "cache", cache_max_bytes=1 << 20)
+    (first,), (again,) = read(settings).videos, read(settings).videos
+    assert not first.info.from_cache
+    assert again.info.from_cache
+    assert (again.images == first.images).all()
+
+
+def test_warnings_of_downloads_are_passed_on(read: Callable[[Settings], Media], tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    media = read(Settings(cache_dir=tmp_path / "cache", cache_max_bytes=1 << 20, num_frames=4))
+    (of_video,), (of_image,) = media.videos[0].warnings, media.warnings
+    assert "cats.mp4 was downloaded without it" in of_video
+    assert "red.png was downloaded without it" in of_image
