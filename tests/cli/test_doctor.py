@@ -65,6 +65,7 @@ def test_settings_in_force(checkpoint: Path) -> None:
     assert settings["VIDEO_TOOL_NUM_FRAMES"] == {"variable": "VIDEO_TOOL_NUM_FRAMES", "value": 5, "default": False}
     assert settings["VIDEO_TOOL_MAX_FRAMES"]["default"] is True
     assert settings["VIDEO_TOOL_ALLOWED_ROOTS"]["value"].split(os.pathsep)[0] == str(Path.cwd())
+    assert found["model"]["id"] == str(checkpoint)
 
 
 def test_settings_are_shown_as_their_variables_are_written(tmp_path: Path) -> None:
@@ -82,7 +83,6 @@ def test_settings_are_shown_as_their_variables_are_written(tmp_path: Path) -> No
     table = doctor("--model", "builtin", env=given).stdout
     assert "nas.local,10.0.0.7" in table
     assert "VIDEO_TOOL_ALLOWED_DOMAINS" in table
-    assert found["model"]["id"] == str(checkpoint)
 
 
 def test_a_model_that_is_to_be_downloaded(run: Run, tmp_path: Path) -> None:
