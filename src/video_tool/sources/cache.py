@@ -34,9 +34,9 @@ from video_tool.sources.store import PATIENCE, Store
 if TYPE_CHECKING:
     from video_tool.sources.download import Fetched
 
-_DECISIVE = {"max_height", "allowed_domains", "allowed_hosts", "allow_private_networks", "cookies_file"}
-"""Settings that decide which file an address leads to, and to whom: what was fetched under one policy is not handed to
-those who ask under another."""
+_DECISIVE = {"max_height", "allowed_domains", "allowed_hosts", "allow_private_networks"}
+"""Settings that, with cookies, decide which file an address leads to, and to whom: what was fetched under one policy is
+not handed to those who ask under another."""
 
 
 _LEAST_SECONDS = 0.1
@@ -160,7 +160,7 @@ class _Lookup:
     def key(self) -> str:
         """Names the request in the store, without telling the address."""
         decisive = self.settings.model_dump(mode="json", include=_DECISIVE)
-        return digest(_canonical(self.url), json.dumps(decisive, sort_keys=True))
+        return digest(_canonical(self.url), json.dumps(decisive, sort_keys=True), _cookies(self.settings))
 
     @property
     def copy(self) -> Path:
@@ -257,6 +257,13 @@ def duration(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(seconds, 0.0):.0f} s"
+
+
+def _cookies(settings: Settings) -> str:
+    try:
+        return settings.cookies_file.read_text(errors="replace") if settings.cookies_file else ""
+    except OSError:  # which fetching tells about
+        return ""
 
 
 def _canonical(url: str) -> str:
