@@ -17,7 +17,7 @@ from tests.serve import Site, serve
 from video_tool.errors import SourceError, SourceNotFoundError, SourceRefusedError
 from video_tool.settings import Settings
 from video_tool.sources import open_source
-from video_tool.sources.download import _options  # pyright: ignore[reportPrivateUsage]
+from video_tool.sources.download import _options
 from video_tool.sources.ytdlp import Aborted, ConfinedYoutubeDL
 
 HLS = "application/vnd.apple.mpegurl"
@@ -255,8 +255,8 @@ def test_extractors_that_start_a_browser_are_left_out(confined: ConfinedYoutubeD
                 if issubclass(found, InfoExtractor) and any("PhantomJSwrapper(" in inspect.getsource(b) for b in bases):
                     starting.add(found.ie_key())
     assert starting
-    assert starting.isdisjoint(confined._ies)  # pyright: ignore[reportPrivateUsage]
-    assert {"Generic", "Youtube", "Vimeo"} <= set(confined._ies)  # pyright: ignore[reportPrivateUsage]
+    assert starting.isdisjoint(confined._ies)
+    assert {"Generic", "Youtube", "Vimeo"} <= set(confined._ies)
 
 
 def test_a_cookie_goes_to_its_site_alone(site: Site, mp4: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
