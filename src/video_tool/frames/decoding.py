@@ -101,7 +101,9 @@ def decode(
                     if is_last:
                         raise
                     if isinstance(error, DecodeTimeoutError):
-                        slow.append(f"{file.name} may be damaged: {reader} took too long, so {readers[number + 1]} read it.")
+                        slow.append(
+                            f"{file.name} may be damaged: {reader} took too long, so {readers[number + 1]} read it."
+                        )
                     continue
                 warnings = [*slow, *shortcomings(file.name, metadata, header)]
                 if not warnings and (complaints := worker.complaints()):
@@ -111,9 +113,7 @@ def decode(
     raise AssertionError("a reader reads or fails")
 
 
-def _open(
-    worker: Worker, budget: Budget, path: Path, container: str, limits: Limits
-) -> tuple[Header, list[str]]:
+def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Limits) -> tuple[Header, list[str]]:
     request = {"step": "open", "path": str(path), "container": container, **asdict(limits)}
     answer, _ = worker.ask(request, budget)
     with _sensible(worker):
@@ -159,7 +159,7 @@ def _frames(
     taken = len(indices) * height * width * 3
     if taken > settings.decode_memory:
         raise VideoTooLargeError(
-            f"{len(indices)} frames of {width}×{height} take {taken} bytes, above the ceiling of {settings.decode_memory}",
+            f"{len(indices)} frames of {width}×{height} take {taken} bytes, and {settings.decode_memory} are the ceiling",
             hint="Ask for fewer frames, or raise VIDEO_TOOL_DECODE_MEMORY.",
         )
     request = {"step": "frames", "indices": list(indices), "size": [width, height]}

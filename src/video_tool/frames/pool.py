@@ -59,7 +59,12 @@ class Worker:
         return self._process.poll() is None
 
     def ask(
-        self, request: dict[str, Any], budget: Budget, *, memory: FrameMemory | None = None, follow: tuple[int, ...] = ()
+        self,
+        request: dict[str, Any],
+        budget: Budget,
+        *,
+        memory: FrameMemory | None = None,
+        follow: tuple[int, ...] = (),
     ) -> tuple[dict[str, Any], list[bytes]]:
         """The answer to a request, and what follows it.
 

@@ -56,6 +56,7 @@ class PyAVReader:
     def metadata(self) -> VideoMetadata:
         times: list[float] = []
         keyframes: list[int] = []
+        width = height = 0
         length = 0.0
         self._damaged = 0
         for frame in self._decoded():
@@ -72,9 +73,7 @@ class PyAVReader:
         if not times:
             raise DecodeError("no frame of it can be decoded")
         timestamps = tuple(np.round(np.maximum.accumulate(np.asarray(times) - times[0]), 6).tolist())
-        return VideoMetadata(
-            width, height, timestamps, end_of(timestamps, length), self._damaged, tuple(keyframes)
-        )
+        return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged, tuple(keyframes))
 
     def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
         waiting = iter(indices)

@@ -21,6 +21,7 @@ from video_tool.question import FrameSequence, Sampling, VideoInput
 from video_tool.settings import Settings
 from video_tool.sources import SourceFile, open_source
 
+
 @dataclass(frozen=True)
 class Frames:
     """The frames of one video that a question looks at.

@@ -6,6 +6,7 @@ that holds it is, however that ends.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import subprocess
@@ -46,10 +47,11 @@ def start_process(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes]
     # one thread's share of each is enough, and threads reserve addresses, which are limited
     options["env"] = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     with theirs:
-        process = subprocess.Popen([sys.executable, "-P", "-m", module, str(handle), *arguments], **options)
+        command = [sys.executable, "-P", "-m", module, str(handle), *arguments]
+        process = cast("subprocess.Popen[bytes]", subprocess.Popen(command, **options))
     if sys.platform != "win32":
         os.set_blocking(cast("BinaryIO", process.stderr).fileno(), False)
-    return process, cast("Connection", ours)
+    return process, ours
 
 
 def inherited_connection(handle: int) -> Connection:
@@ -72,21 +74,22 @@ class FrameMemory:
 
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
         self._shape = shape
-        size = int(np.prod(shape, dtype=np.int64))
+        self._size = math.prod(shape)
+        if sys.platform == "linux":
+            self._handle = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        else:
+            with tempfile.TemporaryFile(buffering=0) as file:
+                self._handle = os.dup(file.fileno())
+        os.ftruncate(self._handle, self._size)
         if sys.platform == "linux":
             import fcntl
 
-            self._file = os.fdopen(os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "r+b", 0)
-            self._file.truncate(size)
             # were it cut by whom it is handed to, reading it would kill this process
-            fcntl.fcntl(self._file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        else:
-            self._file = cast("BinaryIO", tempfile.TemporaryFile(buffering=0))
-            self._file.truncate(size)
+            fcntl.fcntl(self._handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
 
     def send(self, connection: Connection, process: int) -> None:
         """Hands it to the process at the other end of a connection."""
-        handle = self._file.fileno()
+        handle = self._handle
         if sys.platform == "win32":
             import msvcrt
 
@@ -95,13 +98,12 @@ class FrameMemory:
 
     def frames(self) -> NDArray[np.uint8]:
         """What was written to it; changes of the array stay in this process."""
-        size = int(np.prod(self._shape, dtype=np.int64))
-        mapped = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_COPY)
+        mapped = mmap.mmap(self._handle, self._size, access=mmap.ACCESS_COPY)
         return np.frombuffer(mapped, np.uint8).reshape(self._shape)
 
     def close(self) -> None:
         """Gives up what was not mapped by `frames`."""
-        self._file.close()
+        os.close(self._handle)
 
 
 def open_memory(handle: int) -> BinaryIO:

@@ -16,6 +16,7 @@ import json
 import math
 import sys
 from dataclasses import asdict
+from importlib import import_module
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import Any, cast
@@ -31,14 +32,16 @@ from video_tool.frames.readers import every_reader, readers_for
 from video_tool.frames.sandbox import alarm, end_with_parent, limit_memory
 from video_tool.frames.wire import Connection, inherited_connection, open_memory
 
+
 class Session:
     """One file, from `open` to `close`."""
 
+    _file: VideoFile
+    _limits: Limits
+    _reader: VideoReader
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._file: VideoFile | None = None
-        self._reader: VideoReader | None = None
-        self._limits = Limits(0, 0)
 
     def answer(self, request: dict[str, Any]) -> list[bytes]:
         """The messages that answer a request: a JSON object, and what follows it."""
@@ -47,11 +50,8 @@ class Session:
                 return self._open(request)
             case "index":
                 return self._index(request["reader"])
-            case "frames":
-                return self._frames(request)
             case _:
-                self._file = self._reader = None
-                return [b"{}"]
+                return self._frames(request)
 
     def _open(self, request: dict[str, Any]) -> list[bytes]:
         path = Path(request["path"])
@@ -62,7 +62,6 @@ class Session:
         return [json.dumps({"header": asdict(header), "readers": readers_for(self._file)}).encode()]
 
     def _index(self, reader: str) -> list[bytes]:
-        assert self._file is not None
         self._reader = every_reader()[reader](self._file, self._limits)
         metadata = self._reader.metadata()
         told = {"width": metadata.width, "height": metadata.height}
@@ -74,16 +73,15 @@ class Session:
         ]
 
     def _frames(self, request: dict[str, Any]) -> list[bytes]:
-        assert self._reader is not None
         size, resample = tuple(request["size"]), request["resample"]
         with open_memory(recv_handle(cast("Any", self._connection))) as shared:
-            for pixels in self._reader.frames(request["indices"]):
+            for frame in self._reader.frames(request["indices"]):
+                pixels = np.ascontiguousarray(frame)
                 if resample is not None:
-                    image = Image.fromarray(np.ascontiguousarray(pixels))
-                    pixels = np.asarray(image.resize(size, Image.Resampling(resample)))
+                    pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling(resample)))
                 if pixels.shape != (size[1], size[0], 3) or pixels.dtype != np.uint8:
                     raise DecodeError(f"a frame is {pixels.shape} of {pixels.dtype}, not {size[1]} by {size[0]}")
-                shared.write(np.ascontiguousarray(pixels).data)
+                shared.write(pixels.data)
         return [b"{}"]
 
 
@@ -91,9 +89,8 @@ def main() -> None:
     """Answers requests until there are no more; what to inherit and how much memory to take are the arguments."""
     end_with_parent()
     connection = inherited_connection(int(sys.argv[1]))
-    import av  # noqa: F401 — what decoding needs is there before the first file is
-    import decord  # noqa: F401
-
+    for module in ("av", "decord"):  # what decoding needs is there before the first file is
+        import_module(module)
     every_reader()
     limit_memory(int(sys.argv[2]))
     session = Session(connection)
@@ -104,7 +101,10 @@ def main() -> None:
             return
         with alarm(math.ceil(request["seconds"]) + 1):
             try:
-                reply = session.answer(request)
+                if request["step"] == "close":
+                    session, reply = Session(connection), [b"{}"]
+                else:
+                    reply = session.answer(request)
             except DecodeError as error:
                 reply = [_error(type(error).__name__, error.message, error.hint)]
             except MemoryError:
