@@ -159,7 +159,7 @@ def _frames(
     taken = len(indices) * height * width * 3
     if taken > settings.decode_memory:
         raise VideoTooLargeError(
-            f"{len(indices)} frames of {width}×{height} take {taken} bytes, and {settings.decode_memory} are the ceiling",
+            f"{len(indices)} frames of {width}×{height} take {taken} bytes; {settings.decode_memory} are the ceiling",
             hint="Ask for fewer frames, or raise VIDEO_TOOL_DECODE_MEMORY.",
         )
     request = {"step": "frames", "indices": list(indices), "size": [width, height]}

@@ -98,7 +98,7 @@ class Worker:
                 raise DecodeTimeoutError("decoding took too long") from error
             raise DecodeError(f"decoding crashed ({self._last_words()})") from error
         except (ValueError, TypeError, KeyError) as error:
-            raise DecodeError("decoding gave nonsense") from error
+            raise DecodeError("decoding it gave nonsense") from error
         finally:
             timer.cancel()
             budget.left -= time.monotonic() - began
@@ -172,9 +172,6 @@ class WorkerPool:
             try:
                 worker.complaints()  # about the file before
                 yield worker
-                if worker.usable:
-                    with suppress(DecodeError):
-                        worker.ask({"step": "close"}, Budget(_FAREWELL))
             finally:
                 self._give_back(worker)
 
@@ -191,6 +188,9 @@ class WorkerPool:
             return worker
 
     def _give_back(self, worker: Worker) -> None:
+        if worker.usable:
+            with suppress(DecodeError):
+                worker.ask({"step": "close"}, Budget(_FAREWELL))
         if not worker.usable:
             worker.end()
         with self._lock:
