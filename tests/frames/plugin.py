@@ -77,10 +77,10 @@ def write_scripted(path: Path, script: str = "") -> Path:
     return path
 
 
-def install(folder: Path) -> None:
-    """Makes a distribution that offers the reader, for a process with this folder in its PYTHONPATH."""
-    info = folder / "scripted_reader-1.0.dist-info"
+def install(folder: Path, source: str = Path(__file__).read_text(), reader: str = "ScriptedReader") -> None:
+    """Makes a distribution that offers a reader, for a process with this folder in its PYTHONPATH."""
+    info = folder / "other_reader-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted-reader\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[video_tool.readers]\nscripted = scripted_reader:ScriptedReader\n")
-    (folder / "scripted_reader.py").write_text(Path(__file__).read_text())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-reader\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[video_tool.readers]\nother = other_reader:{reader}\n")
+    (folder / "other_reader.py").write_text(source)

@@ -12,8 +12,8 @@ from video_tool.errors import DecodeError
 from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
 from video_tool.frames.sandbox import one_file_at_a_time
 
-_LEFT_OUT = frozenset({"", "webp", "mpegts"})
-"""It hangs on some transport streams, holding the GIL, and reads no HEVC in others."""
+_LEFT_OUT = frozenset({"", "webp", "apng", "mpegts"})
+"""What it does not read; on some transport streams it hangs, holding the interpreter's lock, and in others fails."""
 
 
 class DecordReader:
