@@ -12,6 +12,9 @@ from video_tool.frames.reader import Limits, VideoFile, VideoMetadata
 _MISSING_SECONDS = 0.5
 """Files are often wrong by less."""
 
+_SAY_THEIR_SIZE = ("mov", "matroska")
+"""The containers that tell how large frames are; in others FFmpeg has to look into the video."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -43,11 +46,15 @@ def read_header(file: VideoFile, limits: Limits) -> tuple[VideoFile, Header]:
 
     if file.container in ("", "webp"):
         return file, Header()
+    # the rate is not asked for, and to guess it a second of video may be decoded
+    options = {"fpsprobesize": "0", "max_pixels": str(limits.max_pixels)}
+    if file.container in _SAY_THEIR_SIZE:
+        options = {"probesize": "32"}  # bytes, the fewest there can be: no frame is decoded
     try:
         try:
-            container, guessed = open_container(file, limits, guess=True), True
+            container, guessed = open_container(file, options, guess=True), True
         except FFmpegError:
-            container, guessed = open_container(file, limits), False
+            container, guessed = open_container(file, options), False
         with container:
             return replace(file, guessed=guessed), _header(container)
     except (FFmpegError, ValueError) as error:

@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 from video_tool.errors import DecodeError
 from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
 
-_OPTIONS = {"protocol_whitelist": "file"}
-"""Whatever a file says: FFmpeg opens no address for it."""
 
-
-def open_container(file: VideoFile, limits: Limits, *, guess: bool = False) -> Any:
+def open_container(file: VideoFile, options: dict[str, str], *, guess: bool = False) -> Any:
     """The file as a PyAV container, opened as what its first bytes tell that it is.
 
     Args:
         file: what to open.
-        limits: of which the pixels hold for frames that FFmpeg decodes in order to know the file.
+        options: FFmpeg's, for the container and for what it decodes in order to know the file.
         guess: have FFmpeg guess the container; it is an error when that comes to another one.
 
     Raises:
@@ -28,8 +25,8 @@ def open_container(file: VideoFile, limits: Limits, *, guess: bool = False) -> A
     """
     import av
 
-    # the rate is not asked for, and guessing it may decode a second of video
-    options = _OPTIONS | {"max_pixels": str(limits.max_pixels), "fpsprobesize": "0"}
+    # whatever the file says, FFmpeg opens no address for it
+    options = options | {"protocol_whitelist": "file"}
     if guess:
         return av.open(str(file.path), options=options | {"format_whitelist": file.container})
     return av.open(str(file.path), format=file.container, options=options)
@@ -45,6 +42,7 @@ class PyAVReader:
 
         self._file = file
         self._limits = limits
+        self._options = {"max_pixels": str(limits.max_pixels)}
         self._damaged = 0
         self._size = (0, 0)
         self._errors: tuple[type[Exception], ...] = (FFmpegError, ValueError, EOFError)
@@ -91,12 +89,12 @@ class PyAVReader:
     def _decoded(self) -> Iterator[Any]:
         """The frames that can be decoded; damaged ones are left out."""
         try:
-            container = open_container(self._file, self._limits)
+            container = open_container(self._file, self._options)
         except self._errors as error:
             raise DecodeError(f"pyav can't open it: {getattr(error, 'strerror', None) or error}") from error
         with container:
             stream = container.streams.best("video")
-            stream.codec_context.options = {"max_pixels": str(self._limits.max_pixels)}
+            stream.codec_context.options = self._options
             for packet in self._packets(container, stream):
                 try:
                     yield from stream.decode(packet)
@@ -105,7 +103,9 @@ class PyAVReader:
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         try:
-            yield from container.demux(stream)
+            for number, packet in enumerate(container.demux(stream)):
+                self._limits.check_frames(number)  # those that can't be decoded take time, too
+                yield packet
         except self._errors:
             self._damaged += 1
             yield None  # which asks the decoder for the frames that it still holds
