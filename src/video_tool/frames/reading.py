@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from video_tool.answer import VideoInfo
 from video_tool.errors import QuestionError
 from video_tool.frames.decoding import Decoded, FrameSize, decode
+from video_tool.frames.images import read_image
 from video_tool.frames.reader import VideoMetadata
 from video_tool.frames.sampling import Selection, check_sampling, select
 from video_tool.progress import OnProgress, Progress, ignore_progress
@@ -121,34 +122,33 @@ def _read_file(
 
 
 def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -> Frames:
-    """The sampled ones of frames that are decoded already."""
-    from PIL.Image import Image
-
-    arrays = [np.asarray(frame.convert("RGB") if isinstance(frame, Image) else frame) for frame in given.frames]
-    if not arrays:
+    """The sampled ones of frames that are images already."""
+    total = len(given.frames)
+    if not total:
         raise QuestionError(f"{given.name} holds no frames", hint="Give at least one frame.")
-    shapes = {array.shape for array in arrays}
-    dtypes = {array.dtype for array in arrays}
-    if len(shapes) > 1 or arrays[0].ndim != 3 or arrays[0].shape[2] != 3 or dtypes != {np.dtype(np.uint8)}:
-        raise QuestionError(
-            f"the frames of {given.name} are {', '.join(sorted(map(str, shapes)))} of {', '.join(map(str, dtypes))}",
-            hint="Give RGB frames of one size: (height, width, 3) of uint8, or PIL images.",
-        )
-    timestamps, duration = _timestamps(given, len(arrays))
+    timestamps, duration = _timestamps(given, total)
     selection = select(timestamps, duration, sampling, settings, given.name)
+    arrays = [np.asarray(read_image(given.frames[index], settings)) for index in selection.indices]
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        raise QuestionError(
+            f"the frames of {given.name} are {', '.join(sorted(map(str, shapes)))}",
+            hint="Give frames of one size: (height, width, 3).",
+        )
     height, width = arrays[0].shape[:2]
     info = VideoInfo(
         name=given.name,
         width=width,
         height=height,
         duration=duration,
-        fps=len(arrays) / duration,
-        total_frames=len(arrays),
+        fps=total / duration,
+        total_frames=total,
         codec="",
         reader="given",
     )
-    images = np.stack([arrays[index] for index in selection.indices])
-    return Frames(images, selection.indices, tuple(timestamps[i] for i in selection.indices), info, selection.warnings)
+    return Frames(
+        np.stack(arrays), selection.indices, tuple(timestamps[i] for i in selection.indices), info, selection.warnings
+    )
 
 
 def _refuse_bare_frames(video: object) -> None:
