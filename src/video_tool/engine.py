@@ -160,7 +160,10 @@ class VideoQA:
         return self.reply((message,), media, question.generation, began)
 
     def read(self, question: VideoQuestion) -> Media:
-        """Fetches and reads what a question is about, frames in the model's size. Raises as `ask` does."""
+        """Fetches and reads what a question is about, short of the model. Raises as `ask` does.
+
+        Once the model is loaded, frames come in the size to which it would resize them anyway.
+        """
         _check(question)
         return Media.read(question, self.settings, self.on_progress, self._frame_size)
 
@@ -184,9 +187,7 @@ class VideoQA:
         return _receipt(model, generation, media, began, load=loaded - asked, prompt=built - loaded)
 
     def _frame_size(self) -> FrameSize | None:
-        if self._loaded is None:  # once it is, nobody has to wait here for another question's answer
-            with self._lock:
-                self._load()
+        # not loaded for this: a video that can't be read is told before minutes are spent on a model
         return self._loaded.frame_size if self._loaded else None
 
     def _load(self) -> VideoLanguageModel:
