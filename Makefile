@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test train-builtin bench-builtin clean
+.PHONY: help install demo lint test fuzz train-builtin bench-builtin clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ lint: install ## Check style, types and layers
 
 test: lint ## Everything that CI runs: lint, then the tests with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+fuzz: install ## Read a thousand damaged videos; takes minutes
+	$(BIN)/python -m pytest -m slow tests/frames/test_fuzz.py
 
 train-builtin: install ## Train the built-in model from nothing; goes on where it was stopped
 	$(BIN)/python examples/train_builtin

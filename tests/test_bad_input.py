@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.frames.videos import numbered, write_frames, write_sound
-from tests.frames.workers import workers_of
+from tests.frames.workers import busy_workers
 from tests.serve import Site, serve
 from video_tool import FrameSequence, VideoQA, VideoToolError
 from video_tool.errors import (
@@ -42,7 +42,7 @@ def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []
-    assert workers_of() == []
+    assert busy_workers() == []
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
-from video_tool.frames import Media
+from video_tool.frames import FrameSize, Media
 from video_tool.models import Generation, VideoLanguageModel
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, build_prompt, place_media
@@ -160,9 +160,12 @@ class VideoQA:
         return self.reply((message,), media, question.generation, began)
 
     def read(self, question: VideoQuestion) -> Media:
-        """Fetches and reads what a question is about. Raises as `ask` does, short of the model."""
+        """Fetches and reads what a question is about, short of the model. Raises as `ask` does.
+
+        Once the model is loaded, frames come in the size to which it would resize them anyway.
+        """
         _check(question)
-        return Media.read(question, self.settings, self.on_progress)
+        return Media.read(question, self.settings, self.on_progress, self._frame_size)
 
     def reply(self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float) -> VideoAnswer:
         """The model's next words in a conversation whose media are read already.
@@ -182,6 +185,10 @@ class VideoQA:
             built = time.perf_counter()
             generation = model.generate(prompt, options, self.on_progress)
         return _receipt(model, generation, media, began, load=loaded - asked, prompt=built - loaded)
+
+    def _frame_size(self) -> FrameSize | None:
+        # not loaded for this: a video that can't be read is told before minutes are spent on a model
+        return self._loaded.frame_size if self._loaded else None
 
     def _load(self) -> VideoLanguageModel:
         if self._loaded is None:

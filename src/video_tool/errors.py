@@ -10,6 +10,7 @@
     │   └── DownloadError                     the site or the network failed
     ├── DecodeError                           a file was had, but no frames come out of it
     │   ├── NoVideoError                      it holds no video at all
+    │   ├── VideoTooLargeError                more pixels, frames or seconds than the settings allow
     │   └── DecodeTimeoutError (TimeoutError)
     ├── PromptError                           question and media don't make a prompt
     │   ├── PlaceholderError                  placeholders and media don't match
@@ -93,7 +94,11 @@ class DecodeError(VideoToolError):
 
 
 class NoVideoError(DecodeError):
-    """The file holds no video: text, audio only, or nothing."""
+    """The file holds no video: text, a playlist, an image, sound only, or nothing."""
+
+
+class VideoTooLargeError(DecodeError):
+    """More pixels, frames, seconds or bytes of frames than the settings allow."""
 
 
 class DecodeTimeoutError(DecodeError, TimeoutError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, WithJsonSchema
 
@@ -18,28 +19,48 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+ImageInput: TypeAlias = "str | Path | bytes | BinaryIO | Image | NDArray[np.uint8]"
+"""A URL or path, an image file's bytes, a file object, a PIL image, or an RGB array (height, width, 3)."""
+
+
 @dataclass(frozen=True)
 class FrameSequence:
-    """A video that is decoded already.
+    """A video that consists of images already.
 
     Attributes:
-        frames: PIL images, or RGB arrays of bytes (height, width, 3); one array (frames, height, width, 3) will do.
+        frames: images of one size, however images are given; one array (frames, height, width, 3) will do.
         fps: frames per second; give this or `timestamps`.
         timestamps: seconds of each frame, rising.
         name: how answers and errors call it.
     """
 
-    frames: Sequence[Image | NDArray[np.uint8]] | NDArray[np.uint8] = field(repr=False)
+    frames: Sequence[ImageInput] | NDArray[np.uint8] = field(repr=False)
     fps: float | None = None
     timestamps: Sequence[float] | None = None
     name: str = "frames"
 
+    @classmethod
+    def from_folder(cls, folder: str | Path, fps: float) -> Self:
+        """The numbered images of a folder, by their numbers: 2.png comes before 10.png. Only those looked at are read.
+
+        Args:
+            folder: where they are; files without a number in their name are left out.
+            fps: frames per second.
+
+        Raises:
+            QuestionError: there is no such folder, or no numbered file in it.
+        """
+        folder = Path(folder)
+        numbered = [path for path in folder.glob("*") if re.search(r"\d", path.stem) and path.is_file()]
+        if not numbered:
+            raise QuestionError(f"{folder} is no folder of numbered images", hint="Name them like 0001.png, 0002.png.")
+        # the last number counts: in cam2_0010.png it is 10
+        frames = sorted(numbered, key=lambda path: (int(re.findall(r"\d+", path.stem)[-1]), path.name))
+        return cls(frames, fps=fps, name=folder.name)
+
 
 VideoInput: TypeAlias = str | Path | bytes | BinaryIO | FrameSequence
 """A URL or path, a video file's bytes, a file object opened for reading bytes, or decoded frames."""
-
-ImageInput: TypeAlias = "str | Path | bytes | BinaryIO | Image | NDArray[np.uint8]"
-"""A URL or path, an image file's bytes, a file object, a PIL image, or an RGB array (height, width, 3)."""
 
 _REFERENCE = "A URL (http, https) or the path of a file."
 

@@ -88,3 +88,12 @@ class Settings(BaseSettings):
     decode_timeout: PositiveFloat = Field(
         default=120.0, description="Seconds that reading the frames of one video may take."
     )
+    decode_memory: PositiveInt = Field(
+        default=4 << 30,
+        description="Bytes that decoding one video may take, and that the frames of one video may be.",
+    )
+    max_pixels: PositiveInt = Field(
+        default=1 << 25, description="Most pixels (width times height) of a video's frame; the default allows 8K."
+    )
+    max_video_frames: PositiveInt = Field(default=500_000, description="Most frames that a whole video may have.")
+    max_video_seconds: PositiveFloat = Field(default=6 * 3600.0, description="Seconds that a whole video may last.")

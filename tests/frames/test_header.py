@@ -9,14 +9,20 @@ import numpy as np
 import pytest
 
 from tests.frames.videos import numbered, numbers_in, write_frames
+from video_tool.errors import NoVideoError
 from video_tool.frames import probe_video, read_video
 from video_tool.frames.header import Header, read_header, shortcomings
-from video_tool.frames.reader import VideoMetadata
+from video_tool.frames.reader import Limits, VideoFile, VideoMetadata
 from video_tool.question import Sampling
 from video_tool.settings import Settings
 
 SETTINGS = Settings()
+LIMITS = Limits(1 << 25, 10**6)
 EVERY_FRAME_ALONE = {"g": "1"}
+
+
+def header(path: Path) -> Header:
+    return read_header(VideoFile(path, "mov", guessed=False, first=b""), LIMITS)[1]
 
 
 def noisy(count: int) -> np.ndarray:
@@ -29,7 +35,7 @@ def noisy(count: int) -> np.ndarray:
 
 def test_a_whole_video_gives_no_warning(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "a.mp4", numbered(50))
-    assert read_header(path) == Header("h264", 50, pytest.approx(2.0))
+    assert header(path) == Header("h264", 64, 32, 50, pytest.approx(2.0))
     assert read_video(path, Sampling(num_frames=5), SETTINGS).warnings == ()
 
 
@@ -79,22 +85,30 @@ def test_the_codec_goes_by_its_own_name_and_not_the_decoders(tmp_path: Path) -> 
     assert probe_video(path, SETTINGS).codec == "av1"
 
 
-def test_a_file_that_says_nothing_has_an_empty_header(tmp_path: Path) -> None:
+def test_ffmpeg_guesses_a_container_as_its_first_bytes_tell(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.bin", numbered(5), container="matroska")
+    file, _ = read_header(VideoFile(path, "matroska", guessed=False, first=b""), LIMITS)
+    assert file.guessed
+
+
+@pytest.mark.parametrize("container", ["mov", "matroska", "gif", "avi"])
+def test_a_file_that_is_not_what_its_first_bytes_tell_is_no_video(container: str, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"nothing")
-    assert read_header(path) == Header()
+    with pytest.raises(NoVideoError):
+        read_header(VideoFile(path, container, guessed=False, first=b""), LIMITS)
 
 
 @pytest.mark.parametrize(
     ("declared", "warned"),
     [
-        (Header("h264", 100, 4.0), False),
-        (Header("h264", 100, 4.4), False),  # headers are often a little wrong
-        (Header("h264", 100, 9.0), False),  # all its frames are there
-        (Header("h264", 150, 4.0), False),  # an edit list leaves some out
-        (Header("h264", 150, 6.0), True),
-        (Header("h264", 0, 6.0), True),
-        (Header("h264", 0, 0.0), False),
+        (Header("h264", 64, 32, 100, 4.0), False),
+        (Header("h264", 64, 32, 100, 4.4), False),  # headers are often a little wrong
+        (Header("h264", 64, 32, 100, 9.0), False),  # all its frames are there
+        (Header("h264", 64, 32, 150, 4.0), False),  # an edit list leaves some out
+        (Header("h264", 64, 32, 150, 6.0), True),
+        (Header("h264", 64, 32, 0, 6.0), True),
+        (Header("h264", 64, 32, 0, 0.0), False),
     ],
 )
 def test_frames_and_seconds_have_to_be_missing(declared: Header, warned: bool) -> None:

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tests.frames.videos import HEIGHT, WIDTH, even_times, numbered, numbers_in, write_frames, write_sound
-from video_tool.errors import DecodeError, NoVideoError
+from tests.frames.videos import HEIGHT, WIDTH, even_times, numbered, numbers_in, write_frames
+from video_tool.errors import DecodeError, VideoTooLargeError
+from video_tool.frames.containers import FIRST_BYTES, container_of
 from video_tool.frames.decord import DecordReader
 from video_tool.frames.pyav import PyAVReader
-from video_tool.frames.reader import VideoReader
+from video_tool.frames.reader import Limits, VideoFile, VideoReader
 
 COUNT = 50
 UNEVEN = [0, *np.cumsum([10 + 290 * (i % 7 == 3) + 30 * (i % 3) for i in range(COUNT - 1)]).tolist()]
+
+LIMITS = Limits(1 << 25, 10**6)
+
+
+def opened(reader: type[VideoReader], path: Path) -> VideoReader:
+    file = VideoFile(path, container_of(path, path.name), guessed=True, first=path.read_bytes()[:FIRST_BYTES])
+    return reader(file, LIMITS)
+
+
+def both(path: Path) -> tuple[VideoReader, VideoReader]:
+    return opened(DecordReader, path), opened(PyAVReader, path)
+
+
+def pixels(reader: VideoReader, indices: Sequence[int]) -> NDArray[np.uint8]:
+    return np.stack(list(reader.frames(indices)))
 
 
 @dataclass(frozen=True)
@@ -49,17 +67,17 @@ CASES = [
 def test_both_readers_agree_with_what_was_written(case: Case, tmp_path: Path) -> None:
     path = write_frames(tmp_path / case.name, numbered(COUNT), times=case.times, codec=case.codec)
     every_third = range(1, COUNT, 3)
-    for reader in (DecordReader(path), PyAVReader(path)):
+    for reader in both(path):
         metadata = reader.metadata()
         assert (metadata.width, metadata.height) == (WIDTH, HEIGHT)
         assert metadata.damaged == 0
         assert metadata.timestamps == pytest.approx([time / 1000 for time in case.times], abs=case.within)
         assert metadata.timestamps[-1] < metadata.duration < metadata.timestamps[-1] + 0.5
-        images = reader.frames(every_third)
+        images = pixels(reader, every_third)
         assert images.shape == (len(every_third), HEIGHT, WIDTH, 3)
         assert images.dtype == np.uint8
         assert numbers_in(images) == list(every_third)
-        assert numbers_in(reader.frames([COUNT - 1])) == [COUNT - 1]
+        assert numbers_in(pixels(reader, [COUNT - 1])) == [COUNT - 1]
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
@@ -67,10 +85,10 @@ def test_pyav_reads_a_transport_stream_which_decord_does_not(codec: str, tmp_pat
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     path = write_frames(tmp_path / "a.ts", numbered(COUNT), codec=codec, options=options)
     with pytest.raises(DecodeError):
-        DecordReader(path).metadata()
-    reader = PyAVReader(path)
+        opened(DecordReader, path).metadata()
+    reader = opened(PyAVReader, path)
     assert reader.metadata().timestamps == pytest.approx([time / 1000 for time in even_times(COUNT)], abs=1e-6)
-    assert numbers_in(reader.frames([0, 7, 49])) == [0, 7, 49]
+    assert numbers_in(pixels(reader, [0, 7, 49])) == [0, 7, 49]
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270, -90])
@@ -78,8 +96,8 @@ def test_a_turned_video_is_put_upright(rotation: int, tmp_path: Path) -> None:
     frames = np.zeros((5, 64, 128, 3), np.uint8)
     frames[:, :32, :64] = 255  # the upper left quarter
     path = write_frames(tmp_path / "a.mp4", frames, rotation=rotation)
-    for reader in (DecordReader(path), PyAVReader(path)):
-        metadata, images = reader.metadata(), reader.frames([0, 4])
+    for reader in both(path):
+        metadata, images = reader.metadata(), pixels(reader, [0, 4])
         upright = np.rot90(frames[[0, 4]], rotation // 90, axes=(1, 2))
         assert images.shape == upright.shape
         assert (metadata.height, metadata.width) == images.shape[1:3]
@@ -91,32 +109,37 @@ def test_a_matrix_that_turns_by_nothing_sensible_is_left_aside(tmp_path: Path) -
     content = path.read_bytes()
     matrix = content.index(b"tkhd") + 44
     path.write_bytes(content[:matrix] + bytes(32) + content[matrix + 32 :])
-    reader = PyAVReader(path)
+    reader = opened(PyAVReader, path)
     metadata = reader.metadata()
     assert (metadata.width, metadata.height) == (WIDTH, HEIGHT)
-    assert numbers_in(reader.frames(range(5))) == list(range(5))
+    assert numbers_in(pixels(reader, range(5))) == list(range(5))
 
 
 @pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
 def test_a_single_frame_lasts_a_moment(reader: type[VideoReader], tmp_path: Path) -> None:
-    metadata = reader(write_frames(tmp_path / "a.mp4", numbered(1))).metadata()
+    metadata = opened(reader, write_frames(tmp_path / "a.mp4", numbered(1))).metadata()
     assert metadata.timestamps == (0.0,)
     assert 0 < metadata.duration < 1
 
 
 @pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
-@pytest.mark.parametrize("content", [b"", b"no video at all\n" * 100])
-def test_what_is_no_video_is_a_typed_error(reader: type[VideoReader], content: bytes, tmp_path: Path) -> None:
+def test_what_is_no_video_is_a_typed_error(reader: type[VideoReader], tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    path.write_bytes(content)
+    path.write_bytes(b"\0\0\0\x14ftypisom" + bytes(100))
     with pytest.raises(DecodeError) as caught:
-        reader(path)
+        opened(reader, path).metadata()
     assert len(caught.value.message.splitlines()) == 1
 
 
-def test_pyav_says_when_there_is_no_video_stream(tmp_path: Path) -> None:
-    path = write_sound(tmp_path / "a.m4a")
-    with pytest.raises(NoVideoError, match="no video stream"):
-        PyAVReader(path)
-    with pytest.raises(DecodeError):
-        DecordReader(path)
+def test_keyframes_are_known_to_both(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.mp4", numbered(COUNT), options={"g": "12", "sc_threshold": "0"})
+    for reader in both(path):
+        assert reader.metadata().keyframes == (0, 12, 24, 36, 48)
+
+
+@pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
+@pytest.mark.parametrize("limits", [Limits(WIDTH * HEIGHT - 1, 99), Limits(10**6, COUNT - 1)])
+def test_a_reader_keeps_to_limits(reader: type[VideoReader], limits: Limits, tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.mp4", numbered(COUNT))
+    with pytest.raises((VideoTooLargeError, DecodeError)):
+        reader(VideoFile(path, "mov", guessed=True, first=b""), limits).metadata()

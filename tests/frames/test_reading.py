@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.frames.videos import HEIGHT, WIDTH, numbered, numbers_in, write_frames
 from tests.serve import serve
-from video_tool.errors import QuestionError
+from video_tool.errors import DecodeError, QuestionError
 from video_tool.frames import Frames, probe_video, read_video
 from video_tool.progress import Progress
 from video_tool.question import FrameSequence, Sampling
@@ -167,6 +167,33 @@ def test_decoded_frames_that_make_no_video_are_refused(given: FrameSequence) -> 
     with pytest.raises(QuestionError) as caught:
         read(given)
     assert caught.value.hint
+
+
+def test_a_folder_of_numbered_images_is_a_video(tmp_path: Path) -> None:
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no image")
+    for number, frame in enumerate(ARRAYS[:12]):
+        Image.fromarray(frame).save(folder / f"cam2_{number}.png")
+    frames = read(FrameSequence.from_folder(folder, fps=4), num_frames=4)
+    assert numbers_in(frames.images) == list(frames.indices) == [0, 3, 6, 9]
+    assert frames.timestamps == (0, 0.75, 1.5, 2.25)
+    assert (frames.info.name, frames.info.duration, frames.info.total_frames) == ("shots", 3, 12)
+
+
+def test_only_the_images_that_are_looked_at_are_read(tmp_path: Path) -> None:
+    for number, frame in enumerate(ARRAYS[:4]):
+        Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    (tmp_path / "1.png").write_bytes(b"no image")
+    assert numbers_in(read(FrameSequence.from_folder(tmp_path, fps=1), num_frames=2).images) == [0, 2]
+    with pytest.raises(DecodeError, match=r"1\.png can't be read as an image"):
+        read(FrameSequence.from_folder(tmp_path, fps=1), num_frames=4)
+
+
+@pytest.mark.parametrize("name", ["gone", "."])
+def test_a_folder_without_numbered_images_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(QuestionError, match="no folder of numbered images"):
+        FrameSequence.from_folder(tmp_path / name, fps=1)
 
 
 @pytest.mark.parametrize("bare", [ARRAYS, list(ARRAYS), tuple(ARRAYS), ARRAYS[0], [Image.fromarray(ARRAYS[0])]])

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 64, 32
 MILLISECOND = Fraction(1, 1000)
+_RATED = ("mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3")
+"""Codecs that have a rate, not times."""
 
 
 def numbered(count: int) -> NDArray[np.uint8]:
@@ -45,33 +47,38 @@ def write_frames(
     options: dict[str, str] | None = None,
     muxing: dict[str, str] | None = None,
     rotation: int = 0,
+    container: str | None = None,
 ) -> Path:
-    """Writes a video; its frames are shown at `times` (milliseconds), by default 25 a second."""
-    with av.open(str(path), "w", options=muxing or {}) as container:
-        stream: Any = container.add_stream(codec, rate=25, options=options or {})
+    """Writes a video; its frames are shown at `times` (milliseconds), by default 25 a second.
+
+    The container is what the file's name says, unless it is named.
+    """
+    with av.open(str(path), "w", format=container, options=muxing or {}) as opened:
+        stream: Any = opened.add_stream(codec, rate=25, options=options or {})
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        if codec != "mpeg4":  # AVI has a rate, not times
+        if codec not in _RATED:
             stream.codec_context.time_base = MILLISECOND
         if rotation:
             stream.set_display_rotation(rotation)
         for number, (pixels, time) in enumerate(zip(frames, times or even_times(len(frames)), strict=True)):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            if codec == "mpeg4":
+            if codec in _RATED:
                 frame.pts, frame.time_base = number, Fraction(1, 25)
             else:
                 frame.pts, frame.time_base = time, MILLISECOND
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+            opened.mux(stream.encode(frame))
+        opened.mux(stream.encode())
     return path
 
 
-def write_sound(path: Path) -> Path:
+def write_sound(path: Path, codec: str = "aac") -> Path:
     """Writes a second of silence: a file without a video."""
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("aac", rate=16000, layout="mono")
+        stream: Any = container.add_stream(codec, rate=16000, layout="mono")
         for number in range(16):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            samples = np.zeros((1, 1024), np.float32 if codec == "aac" else np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp" if codec == "aac" else "s16", layout="mono")
             frame.sample_rate, frame.pts = 16000, number * 1024
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

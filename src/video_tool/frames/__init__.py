@@ -1,7 +1,32 @@
-"""Sampling and decoding: from a video to the frames that a question looks at."""
+"""Sampling and decoding: from a video to the frames that a question looks at.
 
-from video_tool.frames.images import read_image
-from video_tool.frames.media import Media
-from video_tool.frames.reading import Frames, probe_video, read_video
+Names are imported when they are first used: the process that decodes needs few of them, and has to start quickly.
+"""
 
-__all__ = ["Frames", "Media", "probe_video", "read_image", "read_video"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from video_tool.frames.decoding import FrameSize
+    from video_tool.frames.images import read_image
+    from video_tool.frames.media import Media
+    from video_tool.frames.reading import Frames, probe_video, read_video
+
+_HOMES = {
+    "FrameSize": "decoding",
+    "Frames": "reading",
+    "Media": "media",
+    "probe_video": "reading",
+    "read_image": "images",
+    "read_video": "reading",
+}
+
+__all__ = ["FrameSize", "Frames", "Media", "probe_video", "read_image", "read_video"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"video_tool.frames.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

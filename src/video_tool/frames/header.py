@@ -1,14 +1,19 @@
-"""What a video file says of itself: what is missing is seen by comparing it with what was read."""
+"""What a video file says of itself: what is too large or missing is seen before and after it is read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Any
 
-from video_tool.frames.reader import VideoMetadata
+from video_tool.errors import DecodeError, NoVideoError
+from video_tool.frames.pyav import open_container
+from video_tool.frames.reader import Limits, VideoFile, VideoMetadata
 
 _MISSING_SECONDS = 0.5
 """Files are often wrong by less."""
+
+_SAY_THEIR_SIZE = ("mov", "matroska")
+"""The containers that tell how large frames are; in others FFmpeg has to look into the video."""
 
 
 @dataclass(frozen=True)
@@ -17,33 +22,65 @@ class Header:
 
     Attributes:
         codec: the codec's name, or empty.
+        width: pixels, as stored (before rotation); 0 where it does not say.
+        height: pixels, as stored.
         frames: how many it should hold; 0 where it does not say.
         duration: seconds that its video should last; 0 where it does not say.
     """
 
     codec: str = ""
+    width: int = 0
+    height: int = 0
     frames: int = 0
     duration: float = 0.0
 
 
-def read_header(path: Path) -> Header:
-    """The header of a video file; an empty one when FFmpeg makes nothing of it."""
-    import av
+def read_header(file: VideoFile, limits: Limits) -> tuple[VideoFile, Header]:
+    """The file, with whether FFmpeg guesses its container right, and its header; empty where FFmpeg is not asked.
+
+    Raises:
+        NoVideoError: FFmpeg makes nothing of it, or finds sound or a cover picture alone.
+        DecodeError: FFmpeg has no decoder for its video.
+    """
     from av.error import FFmpegError
 
+    if file.container in ("", "webp"):
+        return file, Header()
+    # the rate is not asked for, and to guess it a second of video may be decoded
+    options = {"fpsprobesize": "0", "max_pixels": str(limits.max_pixels)}
+    if file.container in _SAY_THEIR_SIZE:
+        options = {"probesize": "32"}  # bytes, the fewest there can be: no frame is decoded
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.best("video")
-            if stream is None:
-                return Header()
-            codec, frames, seconds = stream.codec_context.codec.canonical_name, stream.frames, 0.0
-            if frames and stream.duration and stream.time_base:
-                seconds = float(stream.duration * stream.time_base)
-            elif "matroska" in container.format.name and len(container.streams) == 1 and container.duration:
-                seconds = container.duration / av.time_base  # of the whole file: with sound that may be longer
-            return Header(codec, frames, seconds)  # what other formats say, FFmpeg has guessed
-    except (FFmpegError, ValueError):
-        return Header()
+        try:
+            container, guessed = open_container(file, options, guess=True), True
+        except FFmpegError:
+            container, guessed = open_container(file, options), False
+        with container:
+            return replace(file, guessed=guessed), _header(container)
+    except (FFmpegError, ValueError) as error:
+        raise NoVideoError(f"it is no video file: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _header(container: Any) -> Header:
+    import av
+    from av.stream import Disposition
+
+    stream = container.streams.best("video")
+    if stream is None:
+        sound = "sound and " if container.streams.audio else ""
+        raise NoVideoError(f"it holds {sound}no video stream")
+    if stream.disposition & Disposition.attached_pic:
+        raise NoVideoError("its only picture is a cover: it holds no video")
+    seconds = 0.0
+    if stream.frames and stream.duration and stream.time_base:
+        seconds = float(stream.duration * stream.time_base)
+    elif "matroska" in container.format.name and len(container.streams) == 1 and container.duration:
+        seconds = container.duration / av.time_base  # of the whole file: with sound that may be longer
+    coded = stream.codec_context
+    if coded is None:
+        raise DecodeError("there is no decoder for its video")
+    # what other formats say of their duration, FFmpeg has guessed
+    return Header(coded.codec.canonical_name, coded.width, coded.height, stream.frames, seconds)
 
 
 def shortcomings(name: str, read: VideoMetadata, declared: Header) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from video_tool.frames.decoding import FrameSize
 from video_tool.frames.images import read_image
 from video_tool.frames.reading import Frames, read_video
 from video_tool.progress import OnProgress
@@ -30,8 +32,20 @@ class Media:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, question: VideoQuestion, settings: Settings, on_progress: OnProgress) -> Self:
+    def read(
+        cls,
+        question: VideoQuestion,
+        settings: Settings,
+        on_progress: OnProgress,
+        frame_size: Callable[[], FrameSize | None],
+    ) -> Self:
         """Fetches and reads what the question is about.
+
+        Args:
+            question: the videos and images, and which frames.
+            settings: ceilings and defaults.
+            on_progress: told about downloads and frames.
+            frame_size: in which size the model wants frames; asked once a file is known to be a video.
 
         Raises:
             QuestionError: the sampling makes no sense, or not for one of the videos.
@@ -40,7 +54,7 @@ class Media:
         """
         warnings: list[str] = []
         return cls(
-            tuple(read_video(video, question.sampling, settings, on_progress) for video in question.videos),
+            tuple(read_video(video, question.sampling, settings, on_progress, frame_size) for video in question.videos),
             tuple(read_image(image, settings, on_progress, warnings.append) for image in question.images),
             tuple(warnings),
         )

@@ -3,73 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from video_tool.errors import DecodeError, NoVideoError
-from video_tool.frames.reader import VideoMetadata, end_of
+from video_tool.errors import DecodeError
+from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
+
+
+def open_container(file: VideoFile, options: dict[str, str], *, guess: bool = False) -> Any:
+    """The file as a PyAV container, opened as what its first bytes tell that it is.
+
+    Args:
+        file: what to open.
+        options: FFmpeg's, for the container and for what it decodes in order to know the file.
+        guess: have FFmpeg guess the container; it is an error when that comes to another one.
+
+    Raises:
+        av.error.FFmpegError: FFmpeg can't open it.
+    """
+    import av
+
+    # whatever the file says, FFmpeg opens no address for it
+    options = options | {"protocol_whitelist": "file"}
+    if guess:
+        return av.open(str(file.path), options=options | {"format_whitelist": file.container})
+    return av.open(str(file.path), format=file.container, options=options)
 
 
 class PyAVReader:
     """See `VideoReader`. Decodes from the start: what it is handed, others could not index."""
 
-    name = "pyav"
+    name: ClassVar[str] = "pyav"
 
-    def __init__(self, path: Path) -> None:
-        import av
+    def __init__(self, file: VideoFile, limits: Limits) -> None:
         from av.error import FFmpegError
 
-        self._path = path
+        self._file = file
+        self._limits = limits
+        self._options = {"max_pixels": str(limits.max_pixels)}
         self._damaged = 0
+        self._size = (0, 0)
         self._errors: tuple[type[Exception], ...] = (FFmpegError, ValueError, EOFError)
-        try:
-            with av.open(str(path)) as container:
-                found = container.streams.best("video") is not None
-        except self._errors as error:
-            raise NoVideoError(f"it is no video file: {getattr(error, 'strerror', None) or error}") from error
-        if not found:
-            raise NoVideoError("it holds no video stream")
+
+    @classmethod
+    def reads(cls, file: VideoFile) -> bool:
+        return file.container not in ("", "webp")
 
     def metadata(self) -> VideoMetadata:
         times: list[float] = []
+        keyframes: list[int] = []
         width = height = 0
         length = 0.0
         self._damaged = 0
         for frame in self._decoded():
             self._damaged += frame.is_corrupt
+            if frame.key_frame:
+                keyframes.append(len(times))
             if not times:
-                width, height = (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
+                self._size = (frame.width, frame.height)
+                width, height = self._size[::-1] if _turns(frame) % 2 else self._size
+                self._limits.check_pixels(width, height)
             times.append(float(frame.time) if frame.time is not None else (times[-1] + 0.04 if times else 0.0))
             length = float(frame.duration * frame.time_base) if frame.duration else length
+            self._limits.check_frames(len(times))
         if not times:
             raise DecodeError("no frame of it can be decoded")
-        timestamps = tuple(float(t) for t in np.round(np.maximum.accumulate(np.asarray(times) - times[0]), 6))
-        return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged)
+        timestamps = tuple(np.round(np.maximum.accumulate(np.asarray(times) - times[0]), 6).tolist())
+        return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged, tuple(keyframes))
 
-    def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        wanted, kept = set(indices), list[NDArray[np.uint8]]()
+    def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        waiting = iter(indices)
+        wanted = next(waiting, None)
         for number, frame in enumerate(self._decoded()):
-            if number in wanted:
-                turned = np.rot90(frame.to_ndarray(format="rgb24"), k=_turns(frame))
-                kept.append(np.ascontiguousarray(turned))
-            if number >= indices[-1]:
-                break
-        if len(kept) < len(indices):
-            raise DecodeError(f"only {len(kept)} of {len(indices)} frames can be decoded")
-        return np.stack(kept)
-
-    def _opened(self) -> Any:
-        import av
-
-        return av.open(str(self._path))
+            if number == wanted:
+                width, height = self._size  # a video may change its size on the way
+                pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
+                yield np.rot90(pixels, k=_turns(frame))
+                wanted = next(waiting, None)
+            if wanted is None:
+                return
+        raise DecodeError(f"frame {wanted} can't be decoded")
 
     def _decoded(self) -> Iterator[Any]:
         """The frames that can be decoded; damaged ones are left out."""
-        with self._opened() as container:
+        try:
+            container = open_container(self._file, self._options)
+        except self._errors as error:
+            raise DecodeError(f"pyav can't open it: {getattr(error, 'strerror', None) or error}") from error
+        with container:
             stream = container.streams.best("video")
+            stream.codec_context.options = self._options
             for packet in self._packets(container, stream):
                 try:
                     yield from stream.decode(packet)
@@ -78,7 +103,9 @@ class PyAVReader:
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         try:
-            yield from container.demux(stream)
+            for number, packet in enumerate(container.demux(stream)):
+                self._limits.check_frames(number)  # those that can't be decoded take time, too
+                yield packet
         except self._errors:
             self._damaged += 1
             yield None  # which asks the decoder for the frames that it still holds

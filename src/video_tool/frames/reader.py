@@ -1,17 +1,73 @@
-"""What a video reader is: the small protocol behind which decoders are exchanged."""
+"""What a video reader is: the small protocol behind which decoders are exchanged, ours and other people's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from video_tool.errors import VideoTooLargeError
+
 _FRAME_SECONDS = 0.04
 """How long a frame lasts of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A file to read, and what is known of it before a reader opens it.
+
+    Attributes:
+        path: where it lies, absolute.
+        container: FFmpeg's short name of its container, as its first bytes tell; empty when they tell of none.
+        guessed: whether FFmpeg, left to guess, takes it for that container, too: then it may be left to guess.
+        first: its first bytes, 64 KiB at the most.
+    """
+
+    path: Path
+    container: str
+    guessed: bool
+    first: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader keeps to while it looks.
+
+    Attributes:
+        max_pixels: of one frame, width times height.
+        max_frames: of the whole video.
+    """
+
+    max_pixels: int
+    max_frames: int
+
+    def check_pixels(self, width: int, height: int) -> None:
+        """Refuses frames that are too large.
+
+        Raises:
+            VideoTooLargeError: `width` times `height` is above the ceiling.
+        """
+        if width * height > self.max_pixels:
+            raise VideoTooLargeError(
+                f"its frames are {width}×{height}, above the ceiling of {self.max_pixels} pixels",
+                hint="Give a smaller version of it, or raise VIDEO_TOOL_MAX_PIXELS.",
+            )
+
+    def check_frames(self, count: int) -> None:
+        """Refuses a video that is too long.
+
+        Raises:
+            VideoTooLargeError: `count` is above the ceiling.
+        """
+        if count > self.max_frames:
+            raise VideoTooLargeError(
+                f"it has more than {self.max_frames} frames, which is the ceiling",
+                hint="Cut out the part that matters, or raise VIDEO_TOOL_MAX_VIDEO_FRAMES.",
+            )
 
 
 @dataclass(frozen=True)
@@ -24,6 +80,7 @@ class VideoMetadata:
         timestamps: seconds at which each frame is shown, rising, the first at 0.
         duration: seconds until the last frame is over.
         damaged: how many frames it found missing or marred.
+        keyframes: indices, rising, of the frames that decode without others; empty where the reader does not know.
     """
 
     width: int
@@ -31,6 +88,7 @@ class VideoMetadata:
     timestamps: tuple[float, ...]
     duration: float
     damaged: int = 0
+    keyframes: tuple[int, ...] = ()
 
 
 def end_of(timestamps: Sequence[float], last: float) -> float:
@@ -41,16 +99,24 @@ def end_of(timestamps: Sequence[float], last: float) -> float:
 
 
 class VideoReader(Protocol):
-    """Reads one video file. Made with a path; raises `DecodeError` for what it can't read."""
+    """Reads one video file, in a process that may be killed.
 
-    name: str
+    Made with a file that it `reads`; raises `DecodeError` for what it can't read, `VideoTooLargeError` above a limit.
+    """
 
-    def __init__(self, path: Path) -> None: ...
+    name: ClassVar[str]
 
-    def metadata(self) -> VideoMetadata:
-        """Size and timestamps of all frames."""
+    def __init__(self, file: VideoFile, limits: Limits) -> None: ...
+
+    @classmethod
+    def reads(cls, file: VideoFile) -> bool:
+        """Whether to try it on this file, told without opening it."""
         ...
 
-    def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """The frames at the rising `indices`, as (frames, height, width, 3) RGB bytes."""
+    def metadata(self) -> VideoMetadata:
+        """Size and timestamps of all frames; called once, before `frames`."""
+        ...
+
+    def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """The frames at the rising `indices`, one by one, each as (height, width, 3) RGB bytes."""
         ...

@@ -1,70 +1,122 @@
 """The process in which videos are decoded: decoders may crash or hang on a bad file, and this one can be killed.
 
-It reads a request (JSON) from standard input and writes one line of JSON to standard output: the metadata
-and, where frames were asked for, which they are; their bytes follow the line. An error is a line too.
+It answers one request after the other, each a JSON object, over the connection that it inherits:
+
+    open    a path and its container  → the header, and which readers to try
+    index   a reader's name           → the metadata; timestamps and keyframes follow as bytes
+    frames  indices and a size        → the frames, written to the memory whose handle follows the request
+    close                             → nothing of the file is held any more
+
+An error is an answer, too. The process ends with the one that started it, whatever it is doing.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 import sys
 from dataclasses import asdict
+from importlib import import_module
+from multiprocessing.reduction import recv_handle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from video_tool.errors import VideoToolError
-from video_tool.frames.decord import DecordReader
-from video_tool.frames.header import read_header, shortcomings
-from video_tool.frames.pyav import PyAVReader
-from video_tool.frames.reader import VideoReader
-from video_tool.frames.sampling import select
-from video_tool.question import Sampling
-from video_tool.settings import Settings
+import numpy as np
+from PIL import Image
 
-READERS: dict[str, type[VideoReader]] = {reader.name: reader for reader in (DecordReader, PyAVReader)}
-"""By name, in the order in which they are tried."""
+from video_tool.errors import DecodeError
+from video_tool.frames.containers import FIRST_BYTES
+from video_tool.frames.header import read_header
+from video_tool.frames.reader import Limits, VideoFile, VideoReader
+from video_tool.frames.readers import every_reader, readers_for
+from video_tool.frames.sandbox import alarm, end_with_parent, limit_memory
+from video_tool.frames.wire import Connection, inherited_connection, open_memory
 
 
-def answer(request: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
-    """What the request asks for: the header, and the frames' bytes."""
-    reader = READERS[request["reader"]](Path(request["path"]))
-    metadata = reader.metadata()
-    declared = read_header(Path(request["path"]))
-    header: dict[str, Any] = {"metadata": asdict(metadata), "codec": declared.codec}
-    header["shortcomings"] = shortcomings(request["name"], metadata, declared)
-    if request["sampling"] is None:
-        return header, memoryview(b"")
-    selection = select(
-        metadata.timestamps,
-        metadata.duration,
-        Sampling.model_validate(request["sampling"]),
-        Settings.model_validate(request["settings"]),
-        request["name"],
-    )
-    frames = reader.frames(selection.indices)
-    header |= {"shape": frames.shape, "indices": selection.indices, "warnings": selection.warnings}
-    return header, frames.data
+class Session:
+    """One file, from `open` to `close`."""
+
+    _file: VideoFile
+    _limits: Limits
+    _reader: VideoReader
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def answer(self, request: dict[str, Any]) -> list[bytes]:
+        """The messages that answer a request: a JSON object, and what follows it."""
+        match request["step"]:
+            case "open":
+                return self._open(request)
+            case "index":
+                return self._index(request["reader"])
+            case _:
+                return self._frames(request)
+
+    def _open(self, request: dict[str, Any]) -> list[bytes]:
+        path = Path(request["path"])
+        with path.open("rb") as opened:
+            file = VideoFile(path, request["container"], guessed=False, first=opened.read(FIRST_BYTES))
+        self._limits = Limits(request["max_pixels"], request["max_frames"])
+        self._file, header = read_header(file, self._limits)
+        return [json.dumps({"header": asdict(header), "readers": readers_for(self._file)}).encode()]
+
+    def _index(self, reader: str) -> list[bytes]:
+        self._reader = every_reader()[reader](self._file, self._limits)
+        metadata = self._reader.metadata()
+        told = {"width": metadata.width, "height": metadata.height}
+        told |= {"duration": metadata.duration, "damaged": metadata.damaged}
+        return [
+            json.dumps(told).encode(),
+            np.asarray(metadata.timestamps, np.float64).tobytes(),
+            np.asarray(metadata.keyframes, np.uint32).tobytes(),
+        ]
+
+    def _frames(self, request: dict[str, Any]) -> list[bytes]:
+        size, resample = tuple(request["size"]), request["resample"]
+        with open_memory(recv_handle(cast("Any", self._connection))) as shared:
+            for frame in self._reader.frames(request["indices"]):
+                pixels = np.ascontiguousarray(frame)
+                if resample is not None:
+                    pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling(resample)))
+                if pixels.shape != (size[1], size[0], 3) or pixels.dtype != np.uint8:
+                    raise DecodeError(f"a frame is {pixels.shape} of {pixels.dtype}, not {size[1]} by {size[0]}")
+                shared.write(pixels.data)
+        return [b"{}"]
 
 
 def main() -> None:
-    """Answers the one request on standard input."""
-    # decoders print to standard output when they please: keep it for the answer alone
-    with os.fdopen(os.dup(1), "wb") as out:
-        os.dup2(2, 1)
+    """Answers requests until there are no more; what to inherit and how much memory to take are the arguments."""
+    end_with_parent()
+    connection = inherited_connection(int(sys.argv[1]))
+    for module in ("av", "decord"):  # what decoding needs is there before the first file is
+        import_module(module)
+    every_reader()
+    limit_memory(int(sys.argv[2]))
+    session = Session(connection)
+    while True:
         try:
-            request = json.load(sys.stdin)
-            if hasattr(signal, "alarm"):
-                # a decoder that hangs may outlive the process that would have killed it
-                signal.alarm(math.ceil(request["seconds"]) + 1)
-            header, frames = answer(request)
-        except VideoToolError as error:
-            header = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-            frames = memoryview(b"")
-        out.write(json.dumps(header).encode() + b"\n")
-        out.write(frames)
+            request = json.loads(connection.recv_bytes())
+        except EOFError:
+            return
+        with alarm(math.ceil(request["seconds"]) + 1):
+            try:
+                if request["step"] == "close":
+                    session, reply = Session(connection), [b"{}"]
+                else:
+                    reply = session.answer(request)
+            except DecodeError as error:
+                reply = [_error(type(error).__name__, error.message, error.hint)]
+            except MemoryError:
+                reply = [_error("DecodeError", "decoding it takes more memory than VIDEO_TOOL_DECODE_MEMORY allows")]
+            except Exception as error:  # noqa: BLE001 — other people's readers and decoders raise what they like
+                reply = [_error("DecodeError", f"its reader failed: {type(error).__name__}: {error}")]
+        for message in reply:
+            connection.send_bytes(message)
+
+
+def _error(kind: str, message: str, hint: str = "") -> bytes:
+    return json.dumps({"error": kind, "message": message[:500], "hint": hint}).encode()
 
 
 if __name__ == "__main__":

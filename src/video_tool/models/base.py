@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from video_tool.answer import ModelInfo
+from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Prompt, TemplateStyle
 from video_tool.question import GenerationOptions
@@ -54,6 +55,11 @@ class VideoLanguageModel(Protocol):
     @property
     def style(self) -> TemplateStyle:
         """How its prompts stand for videos."""
+        ...
+
+    @property
+    def frame_size(self) -> FrameSize | None:
+        """The size to which it would resize every frame, and would do nothing else before it scales the pixels."""
         ...
 
     def generate(self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress) -> Generation:

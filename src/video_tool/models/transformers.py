@@ -12,6 +12,7 @@ from video_tool.models.base import Generation
 from video_tool.models.families import template_style
 from video_tool.models.hardware import Hardware
 from video_tool.models.loading import first_line, load
+from video_tool.models.resizing import frame_size
 from video_tool.progress import OnProgress, Progress
 from video_tool.prompt import Prompt, TemplateStyle
 from video_tool.question import GenerationOptions
@@ -27,6 +28,7 @@ class TransformersModel:
         loaded = load(model, revision, hardware)
         self._model, self.processor = loaded.model, loaded.processor
         self.style: TemplateStyle = template_style(self.processor)
+        self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
         config = self._model.config
         self.info = ModelInfo(
             id=str(model),
