@@ -1,7 +1,7 @@
 """Trains the built-in model from nothing: `make train-builtin`, about two hours on two CPU cores.
 
 In LLaVA's own order: clips are drawn, the vision tower learns single frames, the language model learns to
-talk about what the frozen tower sees, and at last everything learns together at a low rate. Each stage
+talk about what the frozen tower sees, and at last everything learns together at a lower rate. Each stage
 keeps its state under `build/train-builtin`: a stopped run goes on where it was.
 """
 
@@ -22,8 +22,8 @@ WORK = Path("build/train-builtin")
 TARGET = Path("src/video_tool/builtin/checkpoint")
 SHARDS = 50
 TOWER_STEPS = 2600
-LANGUAGE_STEPS = 6000
-TOGETHER_STEPS = 800
+LANGUAGE_STEPS = 8500
+TOGETHER_STEPS = 900
 
 
 def main() -> None:
@@ -37,10 +37,12 @@ def main() -> None:
     clips = bank.load(WORK / "bank", SHARDS)
     tower.train(clips, WORK, TOWER_STEPS)
     words = checkpoint.tokenizer()
+    torch.manual_seed(1)
     llava = checkpoint.model(words)
     llava.model.vision_tower.load_state_dict(torch.load(WORK / "tower.pt", weights_only=True))
-    language.train(llava, words, clips, WORK, LANGUAGE_STEPS)
-    language.train_together(llava, words, clips, WORK, TOGETHER_STEPS)
+    learner = language.Learner(llava, words)
+    language.train(learner, words, clips, WORK, LANGUAGE_STEPS)
+    language.train_together(learner, words, clips, WORK, TOGETHER_STEPS)
     checkpoint.save(llava, TARGET)
 
 

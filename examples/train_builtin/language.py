@@ -106,50 +106,28 @@ def bank_features(bank: Bank, tower: nn.Module, folder: Path) -> Tensor:
     return kept
 
 
-def train(
-    llava: LlavaForConditionalGeneration,
-    words: PreTrainedTokenizerFast,
-    bank: Bank,
-    folder: Path,
-    steps: int,
-    batch: int = 16,
-) -> None:
+def train(learner: Learner, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int) -> None:
     """Trains projector and language model for `steps` steps over the frozen tower; writes `language.pt`."""
-    if (folder / "language.pt").exists():
-        llava.load_state_dict(torch.load(folder / "language.pt", weights_only=True))
-        return
-    torch.manual_seed(1)
-    llava.model.vision_tower.requires_grad_(False)
-    seen = bank_features(bank, llava.model.vision_tower, folder)
-    conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
+    learner.llava.model.vision_tower.requires_grad_(False)
+    seen = bank_features(bank, learner.llava.model.vision_tower, folder)
 
     def look(frames: NDArray[np.int64]) -> Tensor:
         return seen[frames[:, 0], frames[:, 1]].float()
 
-    _run("language", Learner(llava, words), conversations, steps, batch, 5e-3, folder, look)
-    torch.save(llava.state_dict(), folder / "language.pt")
+    conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
+    _run("language", learner, conversations, steps, folder, look, batch=16, rate=5e-3)
 
 
-def train_together(
-    llava: LlavaForConditionalGeneration,
-    words: PreTrainedTokenizerFast,
-    bank: Bank,
-    folder: Path,
-    steps: int,
-    batch: int = 12,
-) -> None:
-    """Trains everything, the tower too, at a low rate; writes `together.pt`."""
-    if (folder / "together.pt").exists():
-        llava.load_state_dict(torch.load(folder / "together.pt", weights_only=True))
-        return
-    llava.model.vision_tower.requires_grad_(True)
+def train_together(learner: Learner, words: PreTrainedTokenizerFast, bank: Bank, folder: Path, steps: int) -> None:
+    """Trains everything, the tower too, for `steps` steps at a lower rate; writes `together.pt`."""
+    learner.llava.model.vision_tower.requires_grad_(True)
 
     def look(frames: NDArray[np.int64]) -> Tensor:
-        return features(llava.model.vision_tower, pixels(np.stack([bank.frame(c, m) for c, m in frames])))
+        drawn = np.stack([bank.frame(clip, moment) for clip, moment in frames])
+        return features(learner.llava.model.vision_tower, pixels(drawn))
 
     conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
-    _run("together", Learner(llava, words), conversations, steps, batch, 6e-4, folder, look)
-    torch.save(llava.state_dict(), folder / "together.pt")
+    _run("together", learner, conversations, steps, folder, look, batch=12, rate=1e-3)
 
 
 def _run(
@@ -157,16 +135,20 @@ def _run(
     learner: Learner,
     conversations: Conversations,
     steps: int,
-    batch: int,
-    rate: float,
     folder: Path,
     look: Callable[[NDArray[np.int64]], Tensor],
+    *,
+    batch: int,
+    rate: float,
 ) -> None:
     """The loop of both stages; `look` turns (frames, 2) clips and moments into the tower's features."""
-    learner.train()
+    path = folder / f"{name}.pt"
+    if path.exists():
+        learner.load_state_dict(torch.load(path, weights_only=True))
+        return
     optimisers = _optimisers(learner, rate)
     schedules = [torch.optim.lr_scheduler.LambdaLR(each, partial(_share_of_rate, steps)) for each in optimisers]
-    parts = {"module": learner}
+    parts = {"module": learner.train()}
     for number, (optimiser, schedule) in enumerate(zip(optimisers, schedules, strict=True)):
         parts |= {f"optimiser {number}": optimiser, f"schedule {number}": schedule}
     for step in (progress := Progress(name, steps, folder / f"{name}.state.pt", parts)):
@@ -181,12 +163,13 @@ def _run(
         for part in (*optimisers, *schedules):
             part.step()
         progress.show(**figures)
+    torch.save(learner.state_dict(), path)
 
 
 def _optimisers(learner: Learner, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the language model's matrices, where it learns in less than half of AdamW's steps; AdamW for the rest.
+    """Muon for the language model's matrices, where it learns in about half of AdamW's steps; AdamW for the rest.
 
-    Three Newton-Schulz steps of its five: they are a sixth of the whole step here, and it learns no worse.
+    Three Newton-Schulz steps instead of five: on a CPU even these are a sixth of the time.
     """
     matrices = [p for p in learner.llava.model.language_model.layers.parameters() if p.ndim == 2]
     known = {id(p) for p in matrices}
