@@ -14,7 +14,9 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -124,16 +126,15 @@ def main(questions: int = QUESTIONS) -> None:
 def _ask(renderer: str, questions: int) -> list[Outcome]:
     outcomes: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
-    with context.Pool(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), context) as pool:
         # two questions a scene on average: more scenes than needed are lined up, and the rest is left
-        jobs = ((renderer, number) for number in range(questions))
-        scenes = pool.imap(ask_scene, jobs)
-        for _ in track(range(questions), f"videos: {renderer}"):
-            if len(outcomes) >= questions:
+        scenes = pool.map(ask_scene, ((renderer, number) for number in range(questions)))
+        for outcome in track(chain.from_iterable(scenes), f"videos: {renderer}", total=questions):
+            outcomes.append(outcome)
+            if len(outcomes) == questions:
                 break
-            outcomes += next(scenes)
-        pool.terminate()
-    return outcomes[:questions]
+        pool.shutdown(cancel_futures=True)
+    return outcomes
 
 
 def _section(title: str, outcomes: list[Outcome]) -> str:

@@ -115,6 +115,7 @@ def test_a_page_that_never_ends(site: Site):
         ("deflate", zlib.compress(b"meow" * 1000, wbits=-15)),
         ("identity", b"meow" * 1000),
     ],
+    ids=["gzip", "x-gzip", "gzip and junk", "deflate", "deflate without frame", "identity"],
 )
 def test_compressed_files_come_whole(site: Site, encoding: str, body: bytes):
     url = site.put("/a.mp4", body, content_type="video/mp4", headers=(("Content-Encoding", encoding),))
@@ -124,6 +125,7 @@ def test_compressed_files_come_whole(site: Site, encoding: str, body: bytes):
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [("gzip", gzip.compress(bytes(100_000))[:-20]), ("gzip", b"no gzip"), ("br", b"meow"), ("gzip, gzip", b"meow")],
+    ids=["cut off", "not gzip", "br", "gzip twice"],
 )
 def test_what_is_not_compressed_as_it_says(site: Site, encoding: str, body: bytes):
     url = site.put("/a.mp4", body, content_type="video/mp4", headers=(("Content-Encoding", encoding),))

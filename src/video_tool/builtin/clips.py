@@ -172,21 +172,24 @@ def render(clip: Clip, times: NDArray[np.float64]) -> NDArray[np.uint8]:
     x, y, size, visible = tracks(clip, times)
     look, short = clip.look, min(clip.width, clip.height)
     background = _background(clip)
-    frames = np.repeat(background[None], len(times), axis=0)
     wobble = rng.normal(0, look.wobble, (len(times), 2)) if look.wobble else np.zeros((len(times), 2))
+    # one sheet of noise, cut at another place for each frame: as good as fresh, and far cheaper
+    sheet = rng.normal(0, look.noise, (clip.height + 64, clip.width + 64, 3)).astype(np.float32) if look.noise else None
     colour = np.asarray(look.rgb, np.float32)
-    for index in np.flatnonzero(visible):
-        centre = ((x[index] + wobble[index, 0]) * clip.width, (y[index] + wobble[index, 1]) * clip.height)
-        _draw(frames[index], clip, centre, size[index] * short, colour)
-    if look.blur:
-        frames = _blur(frames, look.blur)
-    if look.noise:
-        # one sheet of noise, cut at another place for each frame: as good as fresh, and far cheaper
-        sheet = rng.normal(0, look.noise, (clip.height + 64, clip.width + 64, 3)).astype(np.float32)
-        for index in range(len(times)):
+    drawn = np.empty((len(times), clip.height, clip.width, 3), np.uint8)
+    # one by one: a minute of them in floating point would fill the memory
+    for index in range(len(times)):
+        frame = background.copy()
+        if visible[index]:
+            centre = ((x[index] + wobble[index, 0]) * clip.width, (y[index] + wobble[index, 1]) * clip.height)
+            _draw(frame, clip, centre, size[index] * short, colour)
+        if look.blur:
+            frame = _blur(frame, look.blur)
+        if sheet is not None:
             top, left = rng.integers(0, 64, 2)
-            frames[index] += sheet[top : top + clip.height, left : left + clip.width]
-    return (np.clip(frames, 0, 1) * 255 + 0.5).astype(np.uint8)
+            frame += sheet[top : top + clip.height, left : left + clip.width]
+        drawn[index] = (np.clip(frame, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return drawn
 
 
 def write_video(
@@ -324,11 +327,11 @@ def _draw(
     patch += cover * (colour * shade - patch)
 
 
-def _blur(frames: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+def _blur(frame: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     side = np.exp(-0.5 / sigma**2)
     kernel = np.array([side, 1, side], np.float32) / (1 + 2 * side)
-    for axis in (1, 2):
-        padded = np.pad(frames, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode="edge")
-        take = [np.take(padded, np.arange(k, k + frames.shape[axis]), axis=axis) for k in range(3)]
-        frames = kernel[0] * take[0] + kernel[1] * take[1] + kernel[2] * take[2]
-    return frames
+    for axis in (0, 1):
+        padded = np.pad(frame, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
+        take = [np.take(padded, np.arange(k, k + frame.shape[axis]), axis=axis) for k in range(3)]
+        frame = kernel[0] * take[0] + kernel[1] * take[1] + kernel[2] * take[2]
+    return frame
