@@ -40,7 +40,7 @@ lint: install ## Check style, types and layers
 	$(BIN)/lint-imports --no-logo
 
 test: lint ## Everything that CI runs: lint, then the tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=term
 
 fuzz: install ## Read a thousand damaged videos; takes minutes
 	$(BIN)/python -m pytest -m slow tests/frames/test_fuzz.py

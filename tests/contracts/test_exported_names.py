@@ -41,6 +41,7 @@ ERRORS = {
     "DecodeError": 4,
     "NoVideoError": 4,
     "DecodeTimeoutError": 4,
+    "VideoTooLargeError": 4,
     "PromptError": 5,
     "PlaceholderError": 5,
     "ContextLengthError": 5,

@@ -14,7 +14,7 @@ from video_tool.errors import DecodeError, QuestionError, SourceNotFoundError
 from video_tool.frames import read_image
 from video_tool.settings import Settings
 
-SETTINGS = Settings()
+SETTINGS = Settings(allowed_hosts=("127.0.0.1",))
 PIXELS = np.zeros((32, 64, 3), np.uint8)
 PIXELS[:16, :32] = (255, 0, 0)  # the upper left quarter is red
 

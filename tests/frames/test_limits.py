@@ -172,8 +172,8 @@ def test_a_header_that_counts_too_many_frames_is_survived_and_told(tmp_path: Pat
     with av.open(str(path)) as container:
         places = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
     assert len(places) == 50
-    path.write_bytes(path.read_bytes()[: places[40]])
+    path.write_bytes(path.read_bytes()[: places[30]])
     frames = read_video(path, Sampling(num_frames=10), Settings())
-    assert frames.info.total_frames == 40
-    assert numbers_in(frames.images) == list(frames.indices) == list(range(0, 40, 4))
-    assert "1.60 s of the 2.00 s that it should last can be read" in frames.warnings[0]
+    assert frames.info.total_frames == 30
+    assert numbers_in(frames.images) == list(frames.indices) == list(range(0, 30, 3))
+    assert "1.20 s of the 2.00 s that it should last can be read" in frames.warnings[0]

@@ -29,13 +29,13 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 videos=(site.put("/cats.mp4", video, content_type="video/mp4"),),
                 images=(site.put("/red.png", picture.getvalue(), content_type="image/png"),),
             )
-            return Media.read(question, settings, ignore_progress)
+            return Media.read(question, settings, ignore_progress, lambda: None)
 
         yield media
 
 
 def test_what_comes_from_the_cache_is_told(read: Callable[[Settings], Media], tmp_path: Path) -> None:
-    settings = Settings(cache_dir=tmp_path / "cache", cache_max_bytes=1 << 20)
+    settings = Settings(cache_dir=tmp_path / "cache", cache_max_bytes=1 << 20, allowed_hosts=("127.0.0.1",))
     (first,), (again,) = read(settings).videos, read(settings).videos
     assert not first.info.from_cache
     assert again.info.from_cache
@@ -44,7 +44,9 @@ def test_what_comes_from_the_cache_is_told(read: Callable[[Settings], Media], tm
 
 def test_warnings_of_downloads_are_passed_on(read: Callable[[Settings], Media], tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    media = read(Settings(cache_dir=tmp_path / "cache", cache_max_bytes=1 << 20, num_frames=4))
+    media = read(
+        Settings(cache_dir=tmp_path / "cache", cache_max_bytes=1 << 20, num_frames=4, allowed_hosts=("127.0.0.1",))
+    )
     (of_video,), (of_image,) = media.videos[0].warnings, media.warnings
     assert "cats.mp4 was downloaded without it" in of_video
     assert "red.png was downloaded without it" in of_image

@@ -185,6 +185,11 @@ def ask(path):
 
 """
 
+ASK_IN_PLACE = """
+path = Path(sys.argv[1])
+read_video(path, Sampling(), Settings(allowed_roots=(path.parent,)))
+"""
+
 
 @contextmanager
 def asker(script: str, *arguments: object, temp: Path) -> Iterator[subprocess.Popen[str]]:
@@ -221,7 +226,7 @@ def test_an_idle_worker_ends_with_an_asker_that_is_killed(video: Path, temp: Pat
 @pytest.mark.usefixtures("scripted")
 def test_a_busy_worker_ends_with_an_asker_that_is_killed(action: str, tmp_path: Path, temp: Path) -> None:
     broken = write_scripted(tmp_path / "a.mp4", f"{action} in frames")
-    with asker("read_video(sys.argv[1], Sampling(), Settings())", broken, temp=temp) as running:
+    with asker(ASK_IN_PLACE, broken, temp=temp) as running:
         worker = worker_reading(broken, running.pid)
         running.kill()
         assert gone(worker)

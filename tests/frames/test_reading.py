@@ -19,7 +19,7 @@ from video_tool.progress import Progress
 from video_tool.question import FrameSequence, Sampling
 from video_tool.settings import Settings
 
-SETTINGS = Settings(num_frames=8, max_frames=64)
+SETTINGS = Settings(num_frames=8, max_frames=64, allowed_hosts=("127.0.0.1",))
 COUNT = 50
 
 
@@ -68,6 +68,7 @@ def test_what_is_known_of_a_file(video: Path) -> None:
         "total_frames": COUNT,
         "codec": "h264",
         "reader": "decord",
+        "from_cache": False,
     }
     assert read(video, num_frames=1).info == info
 

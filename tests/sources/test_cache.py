@@ -65,6 +65,11 @@ def with_headers(site: Site, body: bytes, headers: dict[str, str], path: str = "
     return site.put(path, body, content_type=MP4, headers=tuple(headers.items()))
 
 
+def stalling(site: Site, body: bytes) -> str:
+    """A file of which nothing comes any more after some blocks."""
+    return site.put("/cats.mp4", body + bytes(1 << 18), content_type=MP4, stall_after=1 << 17)
+
+
 def age(cache: Path) -> None:
     """Make all entries as old as can be."""
     for path in (cache / "downloads" / "entries").iterdir():
@@ -423,7 +428,7 @@ def test_those_who_ask_at_once_share_what_is_never_fresh(site: Site, mp4: bytes,
 def test_a_download_that_is_stopped_leaves_nothing_that_would_be_served(
     site: Site, mp4: bytes, get: Callable[..., Any], cache: Path, stop: signal.Signals
 ):
-    url = site.put("/cats.mp4", mp4, content_type=MP4, stall_after=2000)
+    url = stalling(site, mp4)
     with child(url, cache) as process:
         start(process)
         assert process.stdout is not None
@@ -439,7 +444,7 @@ def test_a_download_that_is_stopped_leaves_nothing_that_would_be_served(
 
 
 def test_waiting_for_another_ends_in_time(site: Site, mp4: bytes, get: Callable[..., Any], cache: Path):
-    url = site.put("/cats.mp4", mp4, content_type=MP4, stall_after=2000)
+    url = stalling(site, mp4)
     with child(url, cache) as process:
         start(process)
         assert process.stdout is not None
@@ -455,7 +460,7 @@ def test_who_waits_in_vain_has_the_copy_that_is_there(
 ):
     url = with_headers(site, mp4, LATER)
     get(url)
-    site.put("/cats.mp4", mp4, content_type=MP4, stall_after=2000)
+    stalling(site, mp4)
     with child(url, cache) as process:
         start(process)
         assert process.stdout is not None
@@ -468,7 +473,7 @@ def test_who_waits_in_vain_has_the_copy_that_is_there(
 
 def test_waiting_counts_as_downloading(site: Site, mp4: bytes, get: Callable[..., Any], settings: Any):
     """Who has waited for all of the time has none left for a download of its own."""
-    url = site.put("/cats.mp4", mp4, content_type=MP4, stall_after=2000)
+    url = stalling(site, mp4)
     errors: list[DownloadError] = []
 
     def ask() -> None:

@@ -3,7 +3,7 @@ from yt_dlp.networking.exceptions import CertificateVerifyError
 from yt_dlp.utils import DownloadError as YtdlpError
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError
 
-from video_tool.errors import DownloadError, SourceError, SourceNotFoundError, SourceRefusedError
+from video_tool.errors import DownloadError, SourceError, SourceNotFoundError, SourceRefusedError, StorageError
 from video_tool.sources.translation import translate
 
 URL = "https://user:SECRET@site.example/watch?v=SECRET"
@@ -74,7 +74,7 @@ def test_errors_that_have_a_type():
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("ERROR: unable to write data: [Errno 28] No space left on device", SourceError, "temp folder"),
+        ("ERROR: unable to write data: [Errno 28] No space left on device", StorageError, "temp folder"),
         ("ERROR: This format is DRM protected; Try another", SourceRefusedError, "DRM"),
         ("ERROR: m3u8 download detected but ffmpeg could not be found", SourceRefusedError, "encrypted"),
         ("ERROR: The downloaded file is empty", SourceNotFoundError, "0 bytes"),
