@@ -29,7 +29,9 @@ class VideoInfo(_Record):
     fps: float = Field(description="Frames per second, on average.")
     total_frames: int = Field(description="Frames in the whole video.")
     codec: str = Field(description="The video codec's name; empty when not known.")
-    reader: str = Field(description="What decoded it: decord, pyav, or given for frames that were handed in.")
+    reader: str = Field(
+        description="What decoded it: decord, pyav, pillow, another package's reader, or given for frames handed in."
+    )
     from_cache: bool = Field(default=False, description="Whether its file had been downloaded earlier.")
 
 

@@ -89,7 +89,8 @@ def decode(
             with POOL.lend(settings.decode_memory) as worker:
                 header, readers = _open(worker, budget, file.path, container, limits)
                 _check_header(header, limits, settings)
-                reader, is_last = readers[number], number + 1 == len(readers)
+                with _sensible(worker):  # another worker, which has to name the same readers
+                    reader, is_last = readers[number], number + 1 == len(readers)
                 try:
                     with budget.share(1.0 if is_last else _FIRST_READER_SHARE) as share:
                         metadata = _index(worker, share, reader, limits, settings)
@@ -173,7 +174,7 @@ def _sensible(worker: Worker) -> Generator[None]:
     """Takes what the block makes of an answer for nonsense when it fails."""
     try:
         yield
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError) as error:
         worker.usable = False
         raise DecodeError("decoding it gave nonsense") from error
 
