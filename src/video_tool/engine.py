@@ -20,6 +20,7 @@ from video_tool.question import (
     GenerationOptions,
     ImageInput,
     Sampling,
+    Strategy,
     VideoInput,
     VideoQuestion,
     refuse_wrong_types,
@@ -71,6 +72,8 @@ class VideoQA:
         *,
         num_frames: int | None = None,
         fps: float | None = None,
+        strategy: Strategy = "uniform",
+        timestamps: Sequence[float] | None = None,
         start: float | None = None,
         end: float | None = None,
         max_new_tokens: int = 100,
@@ -83,8 +86,11 @@ class VideoQA:
                 goes; with none, videos come first, then images.
             videos: URLs, paths, bytes, file objects, or `FrameSequence`s.
             images: URLs, paths, bytes, file objects, PIL images or arrays (height, width, 3).
-            num_frames: frames of each video, spread uniformly; by default `settings.num_frames`.
+            num_frames: frames of each video; by default `settings.num_frames`.
             fps: frames per second of video instead; at most `settings.max_frames` in all.
+            strategy: `uniform` spreads them evenly; `keyframes` takes the nearest ones that decode without others,
+                which is quicker; `scenes` shows some of every scene, and decodes all to find them.
+            timestamps: seconds; the frames shown then, of each video, and no others.
             start: seconds; nothing before is looked at.
             end: seconds; nothing from there on is looked at.
             max_new_tokens: most tokens of the answer.
@@ -102,7 +108,9 @@ class VideoQA:
                 question=question,
                 videos=_several("videos", videos),
                 images=_several("images", images),
-                sampling=Sampling(num_frames=num_frames, fps=fps, start=start, end=end),
+                sampling=_sampling(
+                    num_frames=num_frames, fps=fps, strategy=strategy, timestamps=timestamps, start=start, end=end
+                ),
                 generation=GenerationOptions(max_new_tokens=max_new_tokens, temperature=temperature),
             )
         return self.answer(asked)
@@ -115,6 +123,8 @@ class VideoQA:
         *,
         num_frames: int | None = None,
         fps: float | None = None,
+        strategy: Strategy = "uniform",
+        timestamps: Sequence[float] | None = None,
         start: float | None = None,
         end: float | None = None,
         max_new_tokens: int = 100,
@@ -128,6 +138,8 @@ class VideoQA:
             images,
             num_frames=num_frames,
             fps=fps,
+            strategy=strategy,
+            timestamps=timestamps,
             start=start,
             end=end,
             max_new_tokens=max_new_tokens,
@@ -141,6 +153,8 @@ class VideoQA:
         *,
         num_frames: int | None = None,
         fps: float | None = None,
+        strategy: Strategy = "uniform",
+        timestamps: Sequence[float] | None = None,
         start: float | None = None,
         end: float | None = None,
     ) -> Conversation:
@@ -149,7 +163,9 @@ class VideoQA:
         They are fetched and read by the first question, and not again. Arguments as for `ask`.
         """
         with refuse_wrong_types():
-            sampling = Sampling(num_frames=num_frames, fps=fps, start=start, end=end)
+            sampling = _sampling(
+                num_frames=num_frames, fps=fps, strategy=strategy, timestamps=timestamps, start=start, end=end
+            )
         return Conversation(self, _several("videos", videos), _several("images", images), sampling)
 
     def answer(self, question: VideoQuestion) -> VideoAnswer:
@@ -215,6 +231,10 @@ def _check_options(options: GenerationOptions) -> None:
         raise QuestionError(f"max_new_tokens is {options.max_new_tokens}", hint="Allow the answer 1 token or more.")
     if not 0 <= options.temperature < math.inf:
         raise QuestionError(f"temperature is {options.temperature}", hint="Give a number, 0 or more.")
+
+
+def _sampling(**options: object) -> Sampling:
+    return Sampling.model_validate(options)
 
 
 def _several(name: str, given: object) -> tuple[object, ...]:

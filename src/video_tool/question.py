@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, WithJsonSchema
 
@@ -65,11 +65,19 @@ VideoInput: TypeAlias = str | Path | bytes | BinaryIO | FrameSequence
 _REFERENCE = "A URL (http, https) or the path of a file."
 
 
-class Sampling(BaseModel):
-    """Which frames of a video are looked at.
+Strategy: TypeAlias = Literal["uniform", "keyframes", "scenes"]
+"""How frames are chosen; see `Sampling`."""
 
-    `num_frames` frames are taken uniformly: of `total` frames in the range, those with the indices
-    `i * total // num_frames`. With `fps` instead, the frames shown at `start`, `start + 1 / fps`, ….
+
+class Sampling(BaseModel):
+    """Which frames of a video are looked at, of those in the range from `start` to `end`.
+
+    `uniform`: of `total` frames, those with the indices `i * total // num_frames`; with `fps` instead, the frames
+    shown at `start`, `start + 1 / fps`, ….
+    `keyframes`: the same, each moved to the nearest keyframe that no other takes: nothing in between is decoded.
+    `scenes`: the range is cut where the picture changes at once, and every scene gets at least one frame, from its
+    middle; with more scenes than frames, scenes are left out uniformly. All of the range is decoded for it.
+    With `timestamps`, none of these: the frames shown at these moments.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +85,14 @@ class Sampling(BaseModel):
     num_frames: int | None = Field(default=None, description="How many frames of each video; 1 or more. Not with fps.")
     fps: float | None = Field(
         default=None, description="Frames per second of video to look at; above 0. Not with num_frames."
+    )
+    strategy: Strategy = Field(
+        default="uniform",
+        description="uniform: evenly spread; keyframes: the nearest ones that decode by themselves, which is quicker; "
+        "scenes: some of every scene.",
+    )
+    timestamps: tuple[float, ...] | None = Field(
+        default=None, description="Seconds from the video's start: the frames shown then, and no others."
     )
     start: float | None = Field(default=None, description="Seconds: nothing before this moment is looked at.")
     end: float | None = Field(default=None, description="Seconds: nothing from this moment on is looked at.")

@@ -42,6 +42,10 @@ class ScriptedReader:
             timestamps = timestamps[::-1]
         return VideoMetadata(width, height, timestamps, COUNT / 10)
 
+    def keyframes(self) -> Sequence[int]:
+        self._act("in keyframes")
+        return [7, 3] if self._script == "falling keyframes" else range(0, COUNT, 10)
+
     def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
         self._act("in frames")
         size = (SIZE[0] + 1, SIZE[1]) if self._script == "another size" else SIZE

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from tests.frames.videos import HEIGHT, WIDTH, even_times, numbered, numbers_in, write_frames
 from video_tool.errors import DecodeError, VideoTooLargeError
+from video_tool.frames import read_video
 from video_tool.frames.containers import FIRST_BYTES, container_of
 from video_tool.frames.decord import DecordReader
 from video_tool.frames.pyav import PyAVReader
 from video_tool.frames.reader import Limits, VideoFile, VideoReader
+from video_tool.frames.seeking import SeekingReader
+from video_tool.question import Sampling
+from video_tool.settings import Settings
 
 COUNT = 50
 UNEVEN = [0, *np.cumsum([10 + 290 * (i % 7 == 3) + 30 * (i % 3) for i in range(COUNT - 1)]).tolist()]
@@ -28,8 +32,11 @@ def opened(reader: type[VideoReader], path: Path) -> VideoReader:
     return reader(file, LIMITS)
 
 
-def both(path: Path) -> tuple[VideoReader, VideoReader]:
-    return opened(DecordReader, path), opened(PyAVReader, path)
+def all_for(path: Path) -> list[VideoReader]:
+    """Those of our readers that decode with FFmpeg, and read this container."""
+    container = container_of(path, path.name)
+    file = VideoFile(path, container, guessed=True, first=b"")
+    return [opened(reader, path) for reader in (DecordReader, SeekingReader, PyAVReader) if reader.reads(file)]
 
 
 def pixels(reader: VideoReader, indices: Sequence[int]) -> NDArray[np.uint8]:
@@ -64,10 +71,10 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_both_readers_agree_with_what_was_written(case: Case, tmp_path: Path) -> None:
+def test_readers_agree_with_what_was_written(case: Case, tmp_path: Path) -> None:
     path = write_frames(tmp_path / case.name, numbered(COUNT), times=case.times, codec=case.codec)
     every_third = range(1, COUNT, 3)
-    for reader in both(path):
+    for reader in all_for(path):
         metadata = reader.metadata()
         assert (metadata.width, metadata.height) == (WIDTH, HEIGHT)
         assert metadata.damaged == 0
@@ -96,7 +103,7 @@ def test_a_turned_video_is_put_upright(rotation: int, tmp_path: Path) -> None:
     frames = np.zeros((5, 64, 128, 3), np.uint8)
     frames[:, :32, :64] = 255  # the upper left quarter
     path = write_frames(tmp_path / "a.mp4", frames, rotation=rotation)
-    for reader in both(path):
+    for reader in all_for(path):
         metadata, images = reader.metadata(), pixels(reader, [0, 4])
         upright = np.rot90(frames[[0, 4]], rotation // 90, axes=(1, 2))
         assert images.shape == upright.shape
@@ -115,14 +122,14 @@ def test_a_matrix_that_turns_by_nothing_sensible_is_left_aside(tmp_path: Path) -
     assert numbers_in(pixels(reader, range(5))) == list(range(5))
 
 
-@pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
+@pytest.mark.parametrize("reader", [DecordReader, SeekingReader, PyAVReader])
 def test_a_single_frame_lasts_a_moment(reader: type[VideoReader], tmp_path: Path) -> None:
     metadata = opened(reader, write_frames(tmp_path / "a.mp4", numbered(1))).metadata()
     assert metadata.timestamps == (0.0,)
     assert 0 < metadata.duration < 1
 
 
-@pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
+@pytest.mark.parametrize("reader", [DecordReader, SeekingReader, PyAVReader])
 def test_what_is_no_video_is_a_typed_error(reader: type[VideoReader], tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"\0\0\0\x14ftypisom" + bytes(100))
@@ -131,13 +138,51 @@ def test_what_is_no_video_is_a_typed_error(reader: type[VideoReader], tmp_path: 
     assert len(caught.value.message.splitlines()) == 1
 
 
-def test_keyframes_are_known_to_both(tmp_path: Path) -> None:
+def test_keyframes_are_known_to_all(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "a.mp4", numbered(COUNT), options={"g": "12", "sc_threshold": "0"})
-    for reader in both(path):
-        assert reader.metadata().keyframes == (0, 12, 24, 36, 48)
+    for reader in all_for(path):
+        reader.metadata()
+        assert list(reader.keyframes()) == [0, 12, 24, 36, 48]
 
 
-@pytest.mark.parametrize("reader", [DecordReader, PyAVReader])
+OPEN = "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0"
+OPEN_GROUPS = [
+    ("a.mp4", "libx264", {"x264-params": OPEN}),
+    ("a.mkv", "libx264", {"x264-params": OPEN}),
+    ("a.mp4", "libx265", {"x265-params": f"{OPEN}:log-level=none"}),
+    ("a.avi", "mpeg4", {"g": "12", "bf": "2"}),
+    ("a.mpg", "mpeg2video", {"g": "12", "bf": "2"}),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), OPEN_GROUPS)
+def test_frames_shown_before_a_keyframe_and_decoded_after_it(
+    name: str, codec: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    """decord counts keyframes in the order of decoding, and would be some frames off."""
+    path = write_frames(tmp_path / name, numbered(COUNT), codec=codec, options=options)
+    settings = Settings(max_frames=COUNT)
+    for indices in [range(COUNT), range(10, COUNT, 7), [25], [47], [12, 13]]:
+        frames = read_video(path, Sampling(timestamps=tuple(index / 25 + 0.01 for index in indices)), settings)
+        assert numbers_in(frames.images) == list(indices)
+        assert frames.timestamps == pytest.approx([index / 25 for index in indices], abs=1e-3)
+        assert frames.warnings == ()
+    assert frames.info.total_frames == COUNT
+    assert frames.info.reader in ("pyav-seeking", "pyav")
+
+
+def test_a_seeking_reader_gives_up_where_a_packet_lies(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.mp4", numbered(COUNT), options={"g": "12"}, muxing={"movflags": "faststart"})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-300] + bytes(300))
+    reader = opened(SeekingReader, path)
+    assert len(reader.metadata().timestamps) == COUNT
+    assert numbers_in(pixels(reader, [1])) == [1]
+    with pytest.raises(DecodeError):
+        pixels(reader, [COUNT - 1])
+
+
+@pytest.mark.parametrize("reader", [DecordReader, SeekingReader, PyAVReader])
 @pytest.mark.parametrize("limits", [Limits(WIDTH * HEIGHT - 1, 99), Limits(10**6, COUNT - 1)])
 def test_a_reader_keeps_to_limits(reader: type[VideoReader], limits: Limits, tmp_path: Path) -> None:
     path = write_frames(tmp_path / "a.mp4", numbered(COUNT))

@@ -18,8 +18,11 @@ from video_tool.cli.options import (
     NoCache,
     NumFrames,
     Start,
+    Strategy,
+    Timestamps,
     load_settings,
     read_references,
+    read_timestamps,
 )
 from video_tool.cli.progress import shown_progress
 from video_tool.cli.terminal import print_json, print_text, stderr_console
@@ -39,6 +42,8 @@ def ask(
     as_json: AsJson = False,
     num_frames: NumFrames = None,
     fps: Fps = None,
+    strategy: Strategy = "uniform",
+    timestamps: Timestamps = None,
     start: Start = None,
     end: End = None,
     max_new_tokens: Annotated[
@@ -72,6 +77,8 @@ def ask(
             media[cut:],
             num_frames=num_frames,
             fps=fps,
+            strategy=strategy,
+            timestamps=read_timestamps(timestamps),
             start=start,
             end=end,
             max_new_tokens=max_new_tokens,

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from video_tool.cli.options import VIDEO_HELP, End, Fps, NoCache, NumFrames, Start, load_settings, read_references
+from video_tool.cli.options import (
+    VIDEO_HELP,
+    End,
+    Fps,
+    NoCache,
+    NumFrames,
+    Start,
+    Strategy,
+    Timestamps,
+    load_settings,
+    read_references,
+    read_timestamps,
+)
 from video_tool.cli.progress import shown_progress
 from video_tool.cli.terminal import one_line, print_json, stderr_console
 from video_tool.errors import QuestionError, VideoToolError
@@ -26,6 +38,8 @@ def frames(
     ],
     num_frames: NumFrames = None,
     fps: Fps = None,
+    strategy: Strategy = "uniform",
+    timestamps: Timestamps = None,
     start: Start = None,
     end: End = None,
     columns: Annotated[int | None, typer.Option(help="Frames in a row.", min=1)] = None,
@@ -44,7 +58,14 @@ def frames(
     from video_tool.frames.contact_sheet import contact_sheet
     from video_tool.question import Sampling
 
-    sampling = Sampling(num_frames=num_frames, fps=fps, start=start, end=end)
+    sampling = Sampling(
+        num_frames=num_frames,
+        fps=fps,
+        strategy=strategy,
+        timestamps=read_timestamps(timestamps),
+        start=start,
+        end=end,
+    )
     with shown_progress() as on_progress:
         read = read_video(reference, sampling, settings, on_progress)
         encoded = io.BytesIO()

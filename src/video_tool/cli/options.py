@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
 import typer
 
@@ -29,6 +29,22 @@ NumFrames = Annotated[
 Fps = Annotated[
     float | None,
     typer.Option(help="Frames to look at per second of video, instead of --num-frames.", rich_help_panel=_SAMPLING),
+]
+Strategy = Annotated[
+    Literal["uniform", "keyframes", "scenes"],
+    typer.Option(
+        help="uniform: evenly spread; keyframes: the nearest that decode by themselves, which is quicker; "
+        "scenes: some of every scene.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
+Timestamps = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS,…",
+        help="Look at the frames shown at these moments, such as 1.5,4,7, and no others.",
+        rich_help_panel=_SAMPLING,
+    ),
 ]
 Start = Annotated[
     float | None, typer.Option(help="Seconds: look at nothing before this moment.", rich_help_panel=_SAMPLING)
@@ -69,6 +85,16 @@ def load_settings(*, no_cache: bool = False) -> Settings:
         variable = "_".join(["VIDEO_TOOL", *(str(part).upper() for part in first["loc"])])
         raise QuestionError(
             f"{variable}={first['input']}: {first['msg']}", hint=f"Correct the variable {variable}, or unset it"
+        ) from error
+
+
+def read_timestamps(given: str | None) -> tuple[float, ...] | None:
+    """Seconds joined by commas, as numbers."""
+    try:
+        return None if given is None else tuple(float(part) for part in given.split(","))
+    except ValueError as error:
+        raise QuestionError(
+            f"--timestamps is {given}", hint="Give seconds joined by commas, such as 1.5,4,7"
         ) from error
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,42 @@ class FrameSize:
 
 
 @dataclass(frozen=True)
+class OpenVideo:
+    """A video that a worker has open, to choose frames of.
+
+    Attributes:
+        metadata: what its reader found.
+    """
+
+    metadata: VideoMetadata
+    _worker: Worker = field(repr=False)
+    _budget: Budget = field(repr=False)
+
+    def keyframes(self) -> list[int]:
+        """The indices of the frames that decode without others; empty where they are not known.
+
+        Raises:
+            DecodeError: the worker fails, or takes too long.
+        """
+        return self._indices({"step": "keys"}, 0, len(self.metadata.timestamps))
+
+    def cuts(self, first: int, stop: int) -> list[int]:
+        """The indices of the frames, after `first` and before `stop`, with which a new scene begins.
+
+        All frames of that range are decoded for it. Raises as `keyframes` does.
+        """
+        return self._indices({"step": "cuts", "first": first, "stop": stop}, first + 1, stop)
+
+    def _indices(self, request: dict[str, Any], first: int, stop: int) -> list[int]:
+        _, (told,) = self._worker.ask(request, self._budget, follow=(4 * max(stop - first, 0),))
+        with _sensible(self._worker):
+            indices: list[int] = np.frombuffer(told, np.uint32).tolist()
+            if not all(a < b for a, b in pairwise([first - 1, *indices, stop])):
+                raise ValueError("no indices of this video")
+        return indices
+
+
+@dataclass(frozen=True)
 class Decoded:
     """What came out of a file.
 
@@ -63,7 +100,7 @@ class Decoded:
 def decode(
     file: SourceFile,
     settings: Settings,
-    choose: Callable[[VideoMetadata], Sequence[int]],
+    choose: Callable[[OpenVideo], Sequence[int]],
     frame_size: Callable[[], FrameSize | None],
 ) -> Decoded:
     """The chosen frames of a file.
@@ -71,7 +108,7 @@ def decode(
     Args:
         file: what to read.
         settings: the ceilings, the memory and the time.
-        choose: which frames, by index, rising; called again when another reader finds other metadata.
+        choose: which frames, by index, rising; called again when another reader has to read it.
         frame_size: in which size they are wanted; asked once the file is known to be a video.
 
     Raises:
@@ -94,7 +131,7 @@ def decode(
                 try:
                     with budget.share(1.0 if is_last else _FIRST_READER_SHARE) as share:
                         metadata = _index(worker, share, reader, limits, settings)
-                        indices = choose(metadata)
+                        indices = choose(OpenVideo(metadata, worker, share))
                         images = _frames(worker, share, metadata, indices, frame_size(), settings)
                 except (VideoTooLargeError, NoVideoError):
                     raise
@@ -126,16 +163,10 @@ def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Li
 
 
 def _index(worker: Worker, budget: Budget, reader: str, limits: Limits, settings: Settings) -> VideoMetadata:
-    times, keys = 8 * limits.max_frames, 4 * limits.max_frames
-    answer, (timestamps, keyframes) = worker.ask({"step": "index", "reader": reader}, budget, follow=(times, keys))
+    answer, (told,) = worker.ask({"step": "index", "reader": reader}, budget, follow=(8 * limits.max_frames,))
     with _sensible(worker):
-        metadata = TypeAdapter(VideoMetadata).validate_python(
-            answer
-            | {
-                "timestamps": tuple(np.frombuffer(timestamps, np.float64).tolist()),
-                "keyframes": tuple(np.frombuffer(keyframes, np.uint32).tolist()),
-            }
-        )
+        timestamps = tuple(np.frombuffer(told, np.float64).tolist())
+        metadata = TypeAdapter(VideoMetadata).validate_python(answer | {"timestamps": timestamps})
         rising = all(a <= b for a, b in pairwise(metadata.timestamps))
         if not (rising and metadata.timestamps[:1] == (0.0,) and 0 < metadata.duration < math.inf):
             raise ValueError("no times of a video")

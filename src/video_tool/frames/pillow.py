@@ -48,8 +48,10 @@ class PillowReader:
             length = self._image.info.get("duration", 0) / 1000
             end += length if length > 0 else end_of([0.0], 0)
         width, height = self._image.size
-        # every frame is composed on those before it
-        return VideoMetadata(width, height, tuple(timestamps), end, keyframes=(0,))
+        return VideoMetadata(width, height, tuple(timestamps), end)
+
+    def keyframes(self) -> Sequence[int]:
+        return (0,)  # every other is composed on those before it
 
     def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
         for index in indices:

@@ -1,4 +1,4 @@
-"""Reading with PyAV: slower to seek, but it reads what decord does not."""
+"""Reading with PyAV from the start: slow, but it reads what others do not."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class PyAVReader:
         self._limits = limits
         self._options = {"max_pixels": str(limits.max_pixels)}
         self._damaged = 0
+        self._keyframes: list[int] = []
         self._size = (0, 0)
         self._errors: tuple[type[Exception], ...] = (FFmpegError, ValueError, EOFError)
 
@@ -53,17 +54,16 @@ class PyAVReader:
 
     def metadata(self) -> VideoMetadata:
         times: list[float] = []
-        keyframes: list[int] = []
         width = height = 0
         length = 0.0
-        self._damaged = 0
+        self._damaged, self._keyframes = 0, []
         for frame in self._decoded():
             self._damaged += frame.is_corrupt
             if frame.key_frame:
-                keyframes.append(len(times))
+                self._keyframes.append(len(times))
             if not times:
                 self._size = (frame.width, frame.height)
-                width, height = self._size[::-1] if _turns(frame) % 2 else self._size
+                width, height = upright_size(frame)
                 self._limits.check_pixels(width, height)
             times.append(float(frame.time) if frame.time is not None else (times[-1] + 0.04 if times else 0.0))
             length = float(frame.duration * frame.time_base) if frame.duration else length
@@ -71,16 +71,17 @@ class PyAVReader:
         if not times:
             raise DecodeError("no frame of it can be decoded")
         timestamps = tuple(np.round(np.maximum.accumulate(np.asarray(times) - times[0]), 6).tolist())
-        return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged, tuple(keyframes))
+        return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged)
+
+    def keyframes(self) -> Sequence[int]:
+        return self._keyframes
 
     def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
         waiting = iter(indices)
         wanted = next(waiting, None)
         for number, frame in enumerate(self._decoded()):
             if number == wanted:
-                width, height = self._size  # a video may change its size on the way
-                pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
-                yield np.rot90(pixels, k=_turns(frame))
+                yield upright(frame, self._size)
                 wanted = next(waiting, None)
             if wanted is None:
                 return
@@ -109,6 +110,22 @@ class PyAVReader:
         except self._errors:
             self._damaged += 1
             yield None  # which asks the decoder for the frames that it still holds
+
+
+def upright_size(frame: Any) -> tuple[int, int]:
+    """Width and height of a frame as it is shown."""
+    return (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
+
+
+def upright(frame: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A frame's RGB bytes as they are shown.
+
+    Args:
+        frame: as PyAV decoded it.
+        size: width and height, as stored, of the video's first frame: a video may change its size on the way.
+    """
+    width, height = size
+    return np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), k=_turns(frame))
 
 
 def _turns(frame: Any) -> int:

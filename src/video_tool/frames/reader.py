@@ -80,7 +80,6 @@ class VideoMetadata:
         timestamps: seconds at which each frame is shown, rising, the first at 0.
         duration: seconds until the last frame is over.
         damaged: how many frames it found missing or marred.
-        keyframes: indices, rising, of the frames that decode without others; empty where the reader does not know.
     """
 
     width: int
@@ -88,7 +87,6 @@ class VideoMetadata:
     timestamps: tuple[float, ...]
     duration: float
     damaged: int = 0
-    keyframes: tuple[int, ...] = ()
 
 
 def end_of(timestamps: Sequence[float], last: float) -> float:
@@ -114,7 +112,11 @@ class VideoReader(Protocol):
         ...
 
     def metadata(self) -> VideoMetadata:
-        """Size and timestamps of all frames; called once, before `frames`."""
+        """Size and timestamps of all frames; called once, before all else."""
+        ...
+
+    def keyframes(self) -> Sequence[int]:
+        """Indices, rising, of the frames that decode without others; empty where it does not know."""
         ...
 
     def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:

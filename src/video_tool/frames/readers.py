@@ -9,6 +9,7 @@ from video_tool.frames.decord import DecordReader
 from video_tool.frames.pillow import PillowReader
 from video_tool.frames.pyav import PyAVReader
 from video_tool.frames.reader import VideoFile, VideoReader
+from video_tool.frames.seeking import SeekingReader
 
 GROUP = "video_tool.readers"
 """The group of entry points in which a package names its `VideoReader`s."""
@@ -18,8 +19,8 @@ GROUP = "video_tool.readers"
 def every_reader() -> dict[str, type[VideoReader]]:
     """By name, in the order in which they are tried."""
     found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
-    readers: list[type[VideoReader]] = [*(entry.load() for entry in found), DecordReader, PyAVReader, PillowReader]
-    return {reader.name: reader for reader in readers}
+    ours: list[type[VideoReader]] = [DecordReader, SeekingReader, PyAVReader, PillowReader]
+    return {reader.name: reader for reader in (*(entry.load() for entry in found), *ours)}
 
 
 def readers_for(file: VideoFile) -> list[str]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from video_tool.answer import VideoInfo
 from video_tool.errors import QuestionError
-from video_tool.frames.decoding import Decoded, FrameSize, decode
+from video_tool.frames.decoding import Decoded, FrameSize, OpenVideo, decode
 from video_tool.frames.images import read_image
-from video_tool.frames.reader import VideoMetadata
-from video_tool.frames.sampling import Selection, check_sampling, select
+from video_tool.frames.sampling import Selection, Timeline, check_sampling, select
+from video_tool.frames.scenes import find_cuts
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.question import FrameSequence, Sampling, VideoInput
 from video_tool.settings import Settings
@@ -104,9 +104,11 @@ def _read_file(
     on_progress(Progress("decode", file.name, 0, None, "frames"))
     selection = Selection((), ())
 
-    def choose(metadata: VideoMetadata) -> Sequence[int]:
+    def choose(video: OpenVideo) -> Sequence[int]:
         nonlocal selection
-        selection = select(metadata.timestamps, metadata.duration, sampling, settings, file.name)
+        metadata = video.metadata
+        timeline = Timeline(file.name, metadata.timestamps, metadata.duration, video.keyframes, video.cuts)
+        selection = select(timeline, sampling, settings)
         return selection.indices
 
     decoded = decode(file, settings, choose, frame_size)
@@ -127,8 +129,16 @@ def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -
     if not total:
         raise QuestionError(f"{given.name} holds no frames", hint="Give at least one frame.")
     timestamps, duration = _timestamps(given, total)
-    selection = select(timestamps, duration, sampling, settings, given.name)
-    arrays = [np.asarray(read_image(given.frames[index], settings)) for index in selection.indices]
+
+    def pixels(index: int) -> NDArray[np.uint8]:
+        return np.asarray(read_image(given.frames[index], settings))
+
+    def cuts(first: int, stop: int) -> list[int]:
+        return [first + number for number in find_cuts(map(pixels, range(first, stop)))]
+
+    timeline = Timeline(given.name, timestamps, duration, keyframes=lambda: range(total), cuts=cuts)
+    selection = select(timeline, sampling, settings)
+    arrays = [pixels(index) for index in selection.indices]
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise QuestionError(

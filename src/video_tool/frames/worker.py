@@ -3,7 +3,9 @@
 It answers one request after the other, each a JSON object, over the connection that it inherits:
 
     open    a path and its container  → the header, and which readers to try
-    index   a reader's name           → the metadata; timestamps and keyframes follow as bytes
+    index   a reader's name           → the metadata; timestamps follow as bytes
+    keys                              → nothing; the indices of keyframes follow as bytes
+    cuts    first and stop            → nothing; the indices in this range with which scenes begin follow as bytes
     frames  indices and a size        → the frames, written to the memory whose handle follows the request
     close                             → nothing of the file is held any more
 
@@ -30,6 +32,7 @@ from video_tool.frames.header import read_header
 from video_tool.frames.reader import Limits, VideoFile, VideoReader
 from video_tool.frames.readers import every_reader, readers_for
 from video_tool.frames.sandbox import alarm, end_with_parent, limit_memory
+from video_tool.frames.scenes import find_cuts
 from video_tool.frames.wire import Connection, inherited_connection, open_memory
 
 
@@ -50,6 +53,12 @@ class Session:
                 return self._open(request)
             case "index":
                 return self._index(request["reader"])
+            case "keys":
+                return [b"{}", np.asarray(self._reader.keyframes(), np.uint32).tobytes()]
+            case "cuts":
+                asked = range(request["first"], request["stop"])
+                cuts = [asked[number] for number in find_cuts(self._reader.frames(asked))]
+                return [b"{}", np.asarray(cuts, np.uint32).tobytes()]
             case _:
                 return self._frames(request)
 
@@ -66,11 +75,7 @@ class Session:
         metadata = self._reader.metadata()
         told = {"width": metadata.width, "height": metadata.height}
         told |= {"duration": metadata.duration, "damaged": metadata.damaged}
-        return [
-            json.dumps(told).encode(),
-            np.asarray(metadata.timestamps, np.float64).tobytes(),
-            np.asarray(metadata.keyframes, np.uint32).tobytes(),
-        ]
+        return [json.dumps(told).encode(), np.asarray(metadata.timestamps, np.float64).tobytes()]
 
     def _frames(self, request: dict[str, Any]) -> list[bytes]:
         size, resample = tuple(request["size"]), request["resample"]
