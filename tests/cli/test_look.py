@@ -5,16 +5,50 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run
-from video_tool.answer import VideoInfo
+from video_tool.frames.report import VideoReport
 
 
-def test_probe_prints_what_is_known(run: Run, video: Path) -> None:
+def test_probe_tells_what_is_known(run: Run, video: Path) -> None:
+    done = run("probe", video, "--json")
+
+    report = VideoReport.model_validate_json(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (report.name, report.container, report.size_bytes) == ("ten.mp4", "mov", video.stat().st_size)
+    assert report.video
+    assert (report.video.width, report.video.height, report.video.total_frames) == (64, 48, 10)
+    assert report.video.duration == pytest.approx(1.0, abs=0.01)
+    assert [(stream.kind, stream.codec, stream.read) for stream in report.streams] == [("video", "mpeg4", True)]
+
+
+def test_probe_tells_a_person(run: Run, video: Path) -> None:
     done = run("probe", video)
 
-    info = VideoInfo.model_validate_json(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (info.name, info.width, info.height, info.total_frames) == ("ten.mp4", 64, 48, 10)
-    assert info.duration == pytest.approx(1.0, abs=0.01)
+    for part in (
+        "ten.mp4 · mov · ",
+        "64×48 · 1.00 s · 10 frames",
+        "mpeg4",
+        "yuv420p",
+        "3,072 of 33,554,432",
+        "✓ within",
+    ):
+        assert part in done.stdout
+
+
+def test_probe_describes_what_is_refused(run: Run, video: Path) -> None:
+    done = run("probe", video, "--json", env={"VIDEO_TOOL_MAX_PIXELS": "3000"})
+
+    report = VideoReport.model_validate_json(done.stdout)
+    assert done.returncode == 4
+    assert "above the ceiling of 3000 pixels" in done.stderr
+    assert report.refusal
+    assert report.refusal.message in done.stderr
+    assert report.video is None
+    assert [ceiling.setting for ceiling in report.ceilings if ceiling.exceeded] == ["max_pixels"]
+    assert (report.streams[0].width, report.streams[0].height) == (64, 48)
+    told = run("probe", video, env={"VIDEO_TOOL_MAX_PIXELS": "3000"})
+    assert "3,072 of 3,000" in told.stdout
+    assert "within" not in told.stdout
 
 
 def test_a_video_elsewhere_is_refused_with_what_allows_it(run: Run, video: Path, tmp_path: Path) -> None:
@@ -29,10 +63,10 @@ def test_a_video_elsewhere_is_refused_with_what_allows_it(run: Run, video: Path,
 
 
 def test_a_video_on_stdin(run: Run, video: Path) -> None:
-    done = run("probe", "-", stdin=video.read_bytes())
+    done = run("probe", "-", "--json", stdin=video.read_bytes())
 
     assert done.returncode == 0
-    assert VideoInfo.model_validate_json(done.stdout).total_frames == 10
+    assert '"total_frames": 10' in done.stdout
 
 
 def test_a_name_that_is_no_text(run: Run, video: Path, tmp_path: Path) -> None:
@@ -41,10 +75,10 @@ def test_a_name_that_is_no_text(run: Run, video: Path, tmp_path: Path) -> None:
         copy.write_bytes(video.read_bytes())
     except OSError:
         pytest.skip("this file system takes text only")
-    done = run("probe", copy)
+    done = run("probe", copy, "--json")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert VideoInfo.model_validate_json(done.stdout).width == 64
+    assert '"width": 64' in done.stdout
     assert "[red]" in run("frames", copy, "-o", tmp_path / "sheet.png").stderr
 
 

@@ -82,7 +82,9 @@ def test_a_damaged_frame_that_is_patched_up_comes_with_a_warning(tmp_path: Path)
 
 def test_the_codec_goes_by_its_own_name_and_not_the_decoders(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "a.mkv", numbered(5), codec="libsvtav1")
-    assert probe_video(path, SETTINGS).codec == "av1"
+    report = probe_video(path, SETTINGS)
+    assert report.video
+    assert report.video.codec == report.streams[0].codec == "av1"
 
 
 def test_ffmpeg_guesses_a_container_as_its_first_bytes_tell(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ cache.py      video-tool cache
 doctor.py     video-tool doctor; diagnosis.py finds out what it prints
 options.py    what several commands take
 receipt.py    what an answer rests on, for a person
+report.py     what a video is, for a person
 progress.py   bars, on a terminal
 terminal.py   where things are printed, and what other packages may not print
 """

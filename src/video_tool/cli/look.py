@@ -10,6 +10,7 @@ import typer
 
 from video_tool.cli.options import (
     VIDEO_HELP,
+    AsJson,
     End,
     Fps,
     NoCache,
@@ -23,7 +24,7 @@ from video_tool.cli.options import (
 )
 from video_tool.cli.progress import shown_progress
 from video_tool.cli.terminal import one_line, print_json, stderr_console
-from video_tool.errors import QuestionError, VideoToolError
+from video_tool.errors import QuestionError, VideoTooLargeError, VideoToolError
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -85,13 +86,23 @@ def frames(
         console.print("warning:", one_line(warning), style="yellow")
 
 
-def probe(video: Video, no_cache: NoCache = False) -> None:
-    """Print what is known about a video, as JSON."""
+def probe(video: Video, as_json: AsJson = False, no_cache: NoCache = False) -> None:
+    """Say what a video is, stream by stream, and whether it is within the limits.
+
+    Exits as a question about it would: with 0 when it would be looked at.
+    """
     settings = load_settings(no_cache=no_cache)
     (reference,) = read_references([video])
 
     from video_tool.frames import probe_video
 
     with shown_progress() as on_progress:
-        info = probe_video(reference, settings, on_progress)
-    print_json(info.model_dump_json(indent=2))
+        report = probe_video(reference, settings, on_progress)
+    if as_json:
+        print_json(report.model_dump_json(indent=2, exclude_none=True))
+    else:
+        from video_tool.cli.report import print_report
+
+        print_report(report)
+    if report.refusal:
+        raise VideoTooLargeError(report.refusal.message, hint=report.refusal.hint)

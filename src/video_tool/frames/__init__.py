@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from video_tool.frames.decoding import FrameSize
     from video_tool.frames.images import read_image
     from video_tool.frames.media import Media
-    from video_tool.frames.reading import Frames, probe_video, read_video
+    from video_tool.frames.probing import probe_video
+    from video_tool.frames.reading import Frames, read_video
 
 _HOMES = {
     "FrameSize": "decoding",
     "Frames": "reading",
     "Media": "media",
-    "probe_video": "reading",
+    "probe_video": "probing",
     "read_image": "images",
     "read_video": "reading",
 }

@@ -19,6 +19,7 @@ from video_tool.frames.containers import container_of
 from video_tool.frames.header import Header, shortcomings
 from video_tool.frames.pool import POOL, Budget, Worker
 from video_tool.frames.reader import Limits, VideoMetadata
+from video_tool.frames.report import StreamInfo
 from video_tool.frames.wire import FrameMemory
 from video_tool.settings import Settings
 from video_tool.sources import SourceFile
@@ -149,6 +150,27 @@ def decode(
                     warnings.append(f"{file.name} may be damaged: its decoder reported errors {times}.")
                 return Decoded(header, metadata, reader, images, tuple(warnings))
     raise AssertionError("a reader reads or fails")
+
+
+def read_streams(file: SourceFile, settings: Settings) -> tuple[str, Header, list[StreamInfo]]:
+    """The container, as FFmpeg names it, the header, and all streams of a file, whatever its size and length.
+
+    Raises:
+        NoVideoError: it holds no video.
+        DecodeTimeoutError: it took longer than `settings.decode_timeout`.
+        DecodeError: what it says makes no sense.
+    """
+    container = container_of(file.path, file.name)
+    limits = Limits(settings.max_pixels, settings.max_video_frames)
+    budget = Budget(settings.decode_timeout)
+    with _told_of(file.name, settings), POOL.lend(settings.decode_memory) as worker:
+        header, _ = _open(worker, budget, file.path, container, limits)
+        answer, _ = worker.ask({"step": "streams"}, budget)
+        with _sensible(worker):
+            streams = TypeAdapter(list[StreamInfo]).validate_python(answer["streams"])
+    # FFmpeg keeps the size of frames above the ceiling to itself
+    size = {"width": header.width or None, "height": header.height or None}
+    return container, header, [each.model_copy(update=size) if each.read else each for each in streams]
 
 
 def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Limits) -> tuple[Header, list[str]]:

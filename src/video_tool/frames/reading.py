@@ -76,22 +76,13 @@ def read_video(
     """
     check_sampling(sampling, settings)
     if isinstance(video, FrameSequence):
-        return _take_frames(video, sampling, settings)
-    _refuse_bare_frames(video)
+        return take_frames(video, sampling, settings)
+    refuse_bare_frames(video)
     asked = time.perf_counter()
     with open_source(video, settings, on_progress) as file:
         fetched = time.perf_counter()
         frames = _read_file(file, sampling, settings, on_progress, frame_size)
     return replace(frames, fetch_seconds=fetched - asked, decode_seconds=time.perf_counter() - fetched)
-
-
-def probe_video(video: VideoInput, settings: Settings, on_progress: OnProgress = ignore_progress) -> VideoInfo:
-    """What is known of a video without looking at its frames. Raises as `read_video` does."""
-    if isinstance(video, FrameSequence):
-        return _take_frames(video, Sampling(), settings).info
-    _refuse_bare_frames(video)
-    with open_source(video, settings, on_progress) as file:
-        return _info(file, decode(file, settings, lambda _: (), full_size))
 
 
 def _read_file(
@@ -118,12 +109,12 @@ def _read_file(
         decoded.images,
         selection.indices,
         tuple(decoded.metadata.timestamps[index] for index in selection.indices),
-        _info(file, decoded),
+        video_info(file, decoded),
         (*file.warnings, *decoded.warnings, *selection.warnings),
     )
 
 
-def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -> Frames:
+def take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -> Frames:
     """The sampled ones of frames that are images already."""
     total = len(given.frames)
     if not total:
@@ -161,7 +152,8 @@ def _take_frames(given: FrameSequence, sampling: Sampling, settings: Settings) -
     )
 
 
-def _refuse_bare_frames(video: object) -> None:
+def refuse_bare_frames(video: object) -> None:
+    """Raises a `QuestionError` for frames that no `FrameSequence` holds."""
     if isinstance(video, list | tuple) or hasattr(video, "__array_interface__"):
         raise QuestionError(
             "decoded frames say nothing of their time", hint="Wrap them: FrameSequence(frames, fps=…) or timestamps=…."
@@ -183,7 +175,8 @@ def _timestamps(given: FrameSequence, count: int) -> tuple[list[float], float]:
     return [i / given.fps for i in range(count)], count / given.fps
 
 
-def _info(file: SourceFile, decoded: Decoded) -> VideoInfo:
+def video_info(file: SourceFile, decoded: Decoded) -> VideoInfo:
+    """What an answer says of a file that was read."""
     metadata = decoded.metadata
     return VideoInfo(
         name=file.name,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,8 @@ class SeekingReader:
             self._container = open_container(file, options)
         except self._errors as error:
             raise DecodeError(f"pyav can't open it: {getattr(error, 'strerror', None) or error}") from error
+        # containers and streams hold each other in PyAV: forgotten ones would keep the file open for a while
+        finalize(self, self._container.close)
         self._stream = self._container.streams.best("video")
         self._stream.codec_context.options = options
 

@@ -3,6 +3,7 @@
 It answers one request after the other, each a JSON object, over the connection that it inherits:
 
     open    a path and its container  → the header, and which readers to try
+    streams nothing                   → what FFmpeg finds in the file, stream by stream
     index   a reader's name           → the metadata; timestamps follow as bytes
     keys                              → nothing; the indices of keyframes follow as bytes
     cuts    first and stop            → nothing; the indices in this range with which scenes begin follow as bytes
@@ -33,6 +34,7 @@ from video_tool.frames.reader import Limits, VideoFile, VideoReader
 from video_tool.frames.readers import every_reader, readers_for
 from video_tool.frames.sandbox import alarm, end_with_parent, limit_memory
 from video_tool.frames.scenes import find_cuts
+from video_tool.frames.streams import describe_streams
 from video_tool.frames.wire import Connection, inherited_connection, open_memory
 
 
@@ -51,6 +53,8 @@ class Session:
         match request["step"]:
             case "open":
                 return self._open(request)
+            case "streams":
+                return [json.dumps({"streams": describe_streams(self._file, self._limits)}).encode()]
             case "index":
                 return self._index(request["reader"])
             case "keys":
