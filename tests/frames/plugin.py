@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ class ScriptedReader:
 
     def _act(self, where: str) -> None:
         action, _, place = self._script.partition(" ")
-        if place != where:
+        if not place.startswith(where):
             return
         match action:
             case "hang":
@@ -71,6 +72,8 @@ class ScriptedReader:
                 raise ZeroDivisionError("of its own")
             case "give-up":
                 raise DecodeError("it is not to its taste")
+            case "connect":
+                socket.create_connection(("127.0.0.1", int(place.split()[-1])))
             case "talk":
                 os.write(2, b"x" * (1 << 20))
 

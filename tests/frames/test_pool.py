@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from tests.frames.plugin import write_scripted
 from tests.frames.videos import numbered, numbers_in, write_frames
 from tests.frames.workers import busy_workers, worker_reading, workers_of
+from tests.serve import serve
 from video_tool.errors import DecodeError, DecodeTimeoutError, QuestionError, VideoTooLargeError
 from video_tool.frames import read_video
 from video_tool.frames.pool import POOL
@@ -120,6 +122,16 @@ def test_nonsense_from_a_reader_is_a_typed_error(script: str, tmp_path: Path) ->
     broken = write_scripted(tmp_path / "broken.mp4", script)
     with pytest.raises(DecodeError, match=r"broken.mp4: (decoding it gave nonsense|a frame is \(33, 48, 3\) of uint8)"):
         read_video(broken, Sampling(num_frames=4), SETTINGS)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64") or sys.platform != "linux", reason="no seccomp")
+@pytest.mark.usefixtures("scripted")
+def test_the_network_is_closed_to_whoever_decodes(tmp_path: Path) -> None:
+    with serve() as site:
+        port = site.url.rpartition(":")[2]
+        with pytest.raises(DecodeError, match="PermissionError"):
+            read_video(write_scripted(tmp_path / "a.mp4", f"connect in metadata {port}"), Sampling(), SETTINGS)
+        assert site.hits.total() == 0
 
 
 @pytest.mark.usefixtures("scripted")

@@ -13,6 +13,9 @@ from video_tool.question import ImageInput
 from video_tool.settings import Settings
 from video_tool.sources import open_source
 
+_FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
+"""What images come in today. Pillow knows more, one of which (EPS) has it start another program."""
+
 
 def read_image(
     image: ImageInput,
@@ -42,11 +45,13 @@ def read_image(
                 hint="Give (height, width, 3) RGB bytes (uint8), or a PIL image.",
             )
         return Image.fromarray(image)
+    Image.init()
+    formats = [each for each in _FORMATS if each in Image.OPEN]  # Pillow can be built without some
     with open_source(image, settings, on_progress) as file:
         for warning in file.warnings:
             on_warning(warning)
         try:
-            with Image.open(file.path) as opened:
+            with Image.open(file.path, formats=formats) as opened:
                 return ImageOps.exif_transpose(opened).convert("RGB")
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
             raise DecodeError(

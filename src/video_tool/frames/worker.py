@@ -32,7 +32,7 @@ from video_tool.frames.containers import FIRST_BYTES
 from video_tool.frames.header import read_header
 from video_tool.frames.reader import Limits, VideoFile, VideoReader
 from video_tool.frames.readers import every_reader, readers_for
-from video_tool.frames.sandbox import alarm, end_with_parent, limit_memory
+from video_tool.frames.sandbox import alarm, end_with_parent, forbid_network, limit_memory
 from video_tool.frames.scenes import find_cuts
 from video_tool.frames.streams import describe_streams
 from video_tool.frames.wire import Connection, inherited_connection, open_memory
@@ -97,6 +97,7 @@ class Session:
 def main() -> None:
     """Answers requests until there are no more; what to inherit and how much memory to take are the arguments."""
     end_with_parent()
+    forbid_network()
     connection = inherited_connection(int(sys.argv[1]))
     for module in ("av", "decord"):  # what decoding needs is there before the first file is
         import_module(module)
