@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -16,18 +16,18 @@ from video_tool import VideoQA
 from video_tool.builtin.clips import random_clip, render
 
 
+def pytest_configure() -> None:
+    """Downloads are not kept unless a test says where: what one test's server sent is not for the next one's.
+
+    Before any module is imported: some make their settings then.
+    """
+    os.environ["VIDEO_TOOL_CACHE_MAX_BYTES"] = "0"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Shells let what they start in the background ignore Ctrl-C, and the programs that tests start inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_cached() -> Iterator[None]:
-    """Downloads are not kept unless a test says where: what one test's server sent is not for the next one's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VIDEO_TOOL_CACHE_MAX_BYTES", "0")
-        yield
 
 
 @pytest.fixture(scope="session")

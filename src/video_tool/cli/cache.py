@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from video_tool.cli.options import AsJson, load_settings
-from video_tool.cli.terminal import one_line, print_json, stderr_console
+from video_tool.cli.terminal import one_line, print_json, print_rendered, print_text, stderr_console
 from video_tool.errors import VideoToolError
 
 if TYPE_CHECKING:
@@ -50,15 +50,14 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(json.dumps(report, indent=2, ensure_ascii=False))
         return
 
-    from rich.console import Console
     from rich.filesize import decimal
     from rich.table import Table
     from rich.text import Text
 
     from video_tool.sources.cache import duration
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.print(f"{one_line(str(store.folder))}: {decimal(size)} of {decimal(store.max_bytes)}", soft_wrap=True)
+    head = f"{one_line(str(store.folder))}: {decimal(size)} of {decimal(store.max_bytes)}"
+    print_text(head)
     if not found:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -69,7 +68,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     for entry, used in found:
         ages = (f"{duration(now - moment)} ago" for moment in (entry.fetched, used))
         table.add_row(decimal(entry.size), *ages, Text(one_line(entry.name)))
-    console.print(table)
+    print_rendered(table)
 
 
 @cache.command()
@@ -94,13 +93,11 @@ def verify(as_json: AsJson = False) -> None:
     if as_json:
         print_json(json.dumps(asdict(found), indent=2, ensure_ascii=False))
     else:
-        from rich.console import Console
         from rich.filesize import decimal
 
-        console = Console(highlight=False, markup=False, emoji=False)
         for name in found.damaged:
-            console.print(f"damaged, removed: {one_line(name)}", soft_wrap=True)
-        console.print(f"{found.files} files as they were stored, {decimal(found.bytes)}; {len(found.damaged)} damaged")
+            print_text(f"damaged, removed: {one_line(name)}")
+        print_text(f"{found.files} files as they were stored, {decimal(found.bytes)}; {len(found.damaged)} damaged")
     raise typer.Exit(1 if found.damaged else 0)
 
 

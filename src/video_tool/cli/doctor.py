@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from video_tool.cli.options import AsJson, Attention, Device, Dtype, Model
-from video_tool.cli.terminal import print_json
+from video_tool.cli.terminal import print_json, print_rendered
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from video_tool.cli.diagnosis import Diagnosis
@@ -46,9 +47,7 @@ def doctor(
 
 
 def _print_table(found: Diagnosis) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    shown: list[RenderableType] = []
     for heading, rows in (
         (f"video-tool {found.version or ''}".rstrip(), _about(found)),
         ("Packages", _packages(found)),
@@ -61,11 +60,10 @@ def _print_table(found: Diagnosis) -> None:
     ):
         table = _grid(rows)
         if table.row_count:
-            console.print(f"[bold]{heading}[/bold]")
-            console.print(table)
-            console.print()
+            shown += [f"[bold]{heading}[/bold]", table, ""]
     if not found.problems:
-        console.print(f"{_GOOD} A question can be asked.")
+        shown.append(f"{_GOOD} A question can be asked.")
+    print_rendered(*shown)
 
 
 def _grid(rows: Rows) -> Table:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from video_tool.cli.terminal import one_line
+from video_tool.cli.terminal import one_line, print_rendered
 from video_tool.frames.report import Ceiling, StreamInfo, VideoReport
 
 
@@ -20,7 +19,7 @@ def print_report(report: VideoReport) -> None:
     table.add_column(overflow="fold")
     for label, line in _rows(report):
         table.add_row(label, Text(line) if isinstance(line, str) else line)
-    Console(highlight=False, markup=False, emoji=False).print(table)
+    print_rendered(table)
 
 
 def _rows(report: VideoReport) -> Iterator[tuple[str | Text, str | Text]]:

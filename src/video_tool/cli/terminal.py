@@ -17,7 +17,7 @@ from video_tool.errors import VideoToolError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 
 def prepare_process() -> None:
@@ -53,13 +53,25 @@ def print_json(document: str) -> None:
 
 
 def print_text(text: str) -> None:
-    """Words of a model, which may hold anything: no control sequences for the terminal come out of them."""
+    """Words that may hold anything, such as a model's: no control sequences for the terminal come out of them."""
     _print("".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) != "Cc"))
 
 
 def print_path(path: Path) -> None:
     """A path as the system has it, so that it can be opened."""
     _print(os.fsencode(path))
+
+
+def print_rendered(*shown: RenderableType) -> None:
+    """Tables and styled text; plain where nobody looks."""
+    from rich.console import Console
+
+    # not to stdout: where that can't be written, rich raises what it likes
+    page = io.StringIO()
+    console = Console(file=page, force_terminal=sys.stdout.isatty(), highlight=False, emoji=False)
+    for each in shown:
+        console.print(each)
+    _print("\n".join(line.rstrip() for line in page.getvalue().splitlines()))
 
 
 def _print(result: str | bytes) -> None:
