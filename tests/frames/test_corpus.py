@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import numpy as np
 import psutil
 import pytest
 
@@ -59,6 +61,26 @@ def test_real_videos_are_read(name: str, codec: str, width: int, height: int, fp
     assert list(frames.timestamps) == sorted(set(frames.timestamps))
     assert len({image.tobytes() for image in frames.images}) == 3
     assert frames.warnings == ()
+
+
+TURNED = {"rot_90.mov": 3, "rot_180.mov": 2, "nasa_13013_rotated.mp4": 1}
+"""Quarter turns, counterclockwise, as ffprobe tells them."""
+
+
+@pytest.mark.parametrize("name", [case[0] for case in REAL])
+def test_frames_of_real_videos_are_those_that_ffmpeg_shows_then(name: str) -> None:
+    frames = read_video(CORPUS / "real" / name, Sampling(num_frames=7), Settings())
+    with av.open(str(CORPUS / "real" / name)) as container:
+        shown = list(enumerate(container.decode(container.streams.best("video"))))
+        start, half = shown[0][1].time, frames.info.duration / len(shown) / 2
+        assert start is not None
+        for number, frame in shown:
+            if number in frames.indices:
+                place = frames.indices.index(number)
+                assert frame.time is not None
+                assert frames.timestamps[place] == pytest.approx(frame.time - start, abs=half)
+                expected = np.rot90(frame.to_ndarray(format="rgb24"), TURNED.get(name, 0)).astype(int)
+                assert np.abs(frames.images[place] - expected).mean() < 2
 
 
 # name, frames that are good, the beginning of the warning
