@@ -1,14 +1,17 @@
 import io
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from tests.serve import Site, serve
+from video_tool.settings import Settings
+from video_tool.sources import open_source
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +64,30 @@ def unused_port() -> Iterator[int]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def settings(cache: Path) -> Callable[..., Settings]:
+    def make(**changes: Any) -> Settings:
+        return Settings(**{"cache_dir": cache, "cache_max_bytes": 1 << 20} | changes)
+
+    return make
+
+
+@pytest.fixture
+def get(settings: Callable[..., Settings], cache: Path) -> Iterator[Callable[..., tuple[bytes, bool]]]:
+    """Fetches through the cache; what came, and whether it came from the cache, without a word of warning."""
+
+    def fetch(url: str, **changes: Any) -> tuple[bytes, bool]:
+        with open_source(url, settings(**changes)) as file:
+            assert file.warnings == ()
+            return file.path.read_bytes(), file.from_cache
+
+    yield fetch
+    work = cache / "downloads" / "work"
+    assert not work.exists() or list(work.iterdir()) == []

@@ -1,106 +1,20 @@
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.serve import Site, serve
+from tests.sources.caching import FETCH, LATER, MP4, age, child, start, with_headers
 from video_tool.errors import DownloadError, SourceNotFoundError, SourceRefusedError, SourceTooLargeError
 from video_tool.progress import Progress
 from video_tool.settings import Settings
 from video_tool.sources import SourceFile, open_source
 from video_tool.sources.cache import duration, store_of
-from video_tool.sources.entries import Entry
-
-MP4 = "video/mp4"
-LATER = {"Cache-Control": "max-age=0", "ETag": '"1"'}
-FETCH = """
-import hashlib, sys
-from pathlib import Path
-from video_tool.settings import Settings
-from video_tool.sources import open_source
-import video_tool.sources.cache
-print("ready", flush=True)
-sys.stdin.readline()
-with open_source(sys.argv[1], Settings(), lambda news: print("news", news.done, flush=True)) as file:
-    print(hashlib.sha256(file.path.read_bytes()).hexdigest(), file.from_cache, *file.warnings, flush=True)
-"""
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def settings(cache: Path) -> Callable[..., Settings]:
-    def make(**changes: Any) -> Settings:
-        return Settings(**{"cache_dir": cache, "cache_max_bytes": 1 << 20} | changes)
-
-    return make
-
-
-@pytest.fixture
-def get(settings: Callable[..., Settings], cache: Path) -> Iterator[Callable[..., tuple[bytes, bool]]]:
-    """Fetches through the cache; what came, and whether it came from the cache, without a word of warning."""
-
-    def fetch(url: str, **changes: Any) -> tuple[bytes, bool]:
-        with open_source(url, settings(**changes)) as file:
-            assert file.warnings == ()
-            return file.path.read_bytes(), file.from_cache
-
-    yield fetch
-    work = cache / "downloads" / "work"
-    assert not work.exists() or list(work.iterdir()) == []
-
-
-def with_headers(site: Site, body: bytes, headers: dict[str, str], path: str = "/cats.mp4") -> str:
-    return site.put(path, body, content_type=MP4, headers=tuple(headers.items()))
-
-
-def stalling(site: Site, body: bytes) -> str:
-    """A file of which nothing comes any more after some blocks."""
-    return site.put("/cats.mp4", body + bytes(1 << 18), content_type=MP4, stall_after=1 << 17)
-
-
-def age(cache: Path) -> None:
-    """Make all entries as old as can be."""
-    for path in (cache / "downloads" / "entries").iterdir():
-        entry = Entry.model_validate_json(path.read_bytes())
-        freshness = entry.freshness.model_copy(update={"checked": 0.0})
-        path.write_text(entry.model_copy(update={"freshness": freshness}).model_dump_json())
-
-
-@contextmanager
-def child(url: str, cache: Path, *prefix: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that fetches as soon as it is sent a line."""
-    process = subprocess.Popen(
-        [*prefix, sys.executable, "-c", FETCH, url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"VIDEO_TOOL_CACHE_DIR": str(cache), "VIDEO_TOOL_CACHE_MAX_BYTES": str(1 << 20)},
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-        process.kill()
-
-
-def start(process: subprocess.Popen[str]) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
 
 # ── What is fresh ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -386,109 +300,6 @@ def test_a_full_disk(site: Site, mp4: bytes, cache: Path):
         assert process.stdout is not None
         *_, last = (line for line in process.stdout if not line.startswith("news"))
     assert "False The cache can't be used" in last
-
-
-# ── Several at once ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_eight_processes_share_one_download(site: Site, mp4: bytes, get: Callable[..., Any], cache: Path):
-    one, eight = with_headers(site, mp4, {}, "/one.mp4"), with_headers(site, mp4, {}, "/eight.mp4")
-    get(one)
-    with ExitStack() as running:
-        processes = [running.enter_context(child(eight, cache)) for _ in range(8)]
-        for process in processes:
-            start(process)
-        said = [process.communicate()[0].splitlines()[-1].split() for process in processes]
-    assert len({checksum for checksum, _ in said}) == 1
-    assert sorted(from_cache for _, from_cache in said) == ["False"] + ["True"] * 7
-    assert site.hits["/eight.mp4"] == site.hits["/one.mp4"]
-
-
-def test_those_who_ask_at_once_share_what_is_never_fresh(site: Site, mp4: bytes, get: Callable[..., Any]):
-    url = with_headers(site, mp4, {"Cache-Control": "no-cache"})
-    get(with_headers(site, mp4, {}, "/one.mp4"))
-    together = threading.Barrier(4)
-    got: list[tuple[bytes, bool]] = []
-
-    def ask() -> None:
-        together.wait()
-        got.append(get(url))
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(got) == [(mp4, False), (mp4, True), (mp4, True), (mp4, True)]
-    assert site.hits["/cats.mp4"] == site.hits["/one.mp4"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
-def test_a_download_that_is_stopped_leaves_nothing_that_would_be_served(
-    site: Site, mp4: bytes, get: Callable[..., Any], cache: Path, stop: signal.Signals
-):
-    url = stalling(site, mp4)
-    with child(url, cache) as process:
-        start(process)
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("news")  # the first block is on the disk
-        work = cache / "downloads" / "work"
-        assert [path for path in work.rglob("*") if path.name == "source"]
-        process.send_signal(stop)
-        process.wait()
-    assert list((cache / "downloads" / "objects").iterdir()) == []
-    site.put("/cats.mp4", mp4, content_type=MP4)
-    assert get(url) == (mp4, False)  # and nothing is left at work: `get` looks
-    assert get(url) == (mp4, True)
-
-
-def test_waiting_for_another_ends_in_time(site: Site, mp4: bytes, get: Callable[..., Any], cache: Path):
-    url = stalling(site, mp4)
-    with child(url, cache) as process:
-        start(process)
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("news")
-        with pytest.raises(DownloadError, match=r"within 0\.3 seconds") as caught:
-            get(url, download_timeout=0.3)
-    assert caught.value.retryable
-    get(with_headers(site, b"dogs", {}, "/dogs.mp4"))  # removes what the other has left
-
-
-def test_who_waits_in_vain_has_the_copy_that_is_there(
-    site: Site, mp4: bytes, settings: Callable[..., Settings], get: Callable[..., Any], cache: Path
-):
-    url = with_headers(site, mp4, LATER)
-    get(url)
-    stalling(site, mp4)
-    with child(url, cache) as process:
-        start(process)
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("news")
-        with open_source(url, settings(download_timeout=0.3)) as file:
-            assert file.path.read_bytes() == mp4
-            assert "somebody else who is at it" in file.warnings[0]
-    get(with_headers(site, b"dogs", {}, "/dogs.mp4"))
-
-
-def test_waiting_counts_as_downloading(site: Site, mp4: bytes, get: Callable[..., Any], settings: Any):
-    """Who has waited for all of the time has none left for a download of its own."""
-    url = stalling(site, mp4)
-    errors: list[DownloadError] = []
-
-    def ask() -> None:
-        try:
-            get(url, download_timeout=1.0)
-        except DownloadError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(5.0)
-        assert not thread.is_alive()
-    assert ["was not downloaded within" in str(error) for error in errors] == [True] * 3
 
 
 @pytest.mark.parametrize(
