@@ -116,6 +116,17 @@ def test_whatever_a_reader_does_is_a_typed_error(
     check(video)
 
 
+def test_a_reader_that_leaves_a_file_to_another_leaves_the_process_warm(tmp_path: Path) -> None:
+    options = {"x264-params": "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0"}
+    path = write_frames(tmp_path / "a.mp4", numbered(50), options=options)
+    frames = read_video(path, Sampling(num_frames=4), SETTINGS)
+    assert frames.info.reader == "pyav-seeking"
+    (worker,) = workers_of()
+    read_video(path, Sampling(num_frames=4), SETTINGS)
+    assert workers_of() == [worker]
+    assert worker.open_files() == []
+
+
 @pytest.mark.parametrize("script", ["no timestamps", "falling timestamps", "another size"])
 @pytest.mark.usefixtures("scripted")
 def test_nonsense_from_a_reader_is_a_typed_error(script: str, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_tool.errors import DecodeError
-from video_tool.frames.pyav import open_container
-from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
+from video_tool.frames.pyav import open_container, quick_options
+from video_tool.frames.reader import Limits, UnsuitableReaderError, VideoFile, VideoMetadata, end_of
 from video_tool.frames.sandbox import one_file_at_a_time
 from video_tool.frames.seeking import packet_times
 
@@ -60,7 +60,7 @@ class DecordReader:
         except self._errors as error:
             raise DecodeError(f"decord can't read it: {_first_line(error)}") from error
         if not (np.all(np.diff(self._shown) >= 0) and np.all(np.abs(self._shown) < _NEVER)):
-            raise DecodeError("decord knows no times of its frames")
+            raise UnsuitableReaderError("decord knows no times of its frames")
         height, width = self._first.shape[:2]
         self._limits.check_pixels(width, height)
         # decord counts seconds in 32 bits: the digits behind these are noise
@@ -97,7 +97,7 @@ class DecordReader:
         before a keyframe that they are decoded after (an open group of pictures), it lands some frames off.
 
         Raises:
-            DecodeError: it would not find them.
+            UnsuitableReaderError: it would not find them.
         """
         keys = [int(key) for key in self._video.get_key_indices()]
         passed = {keys[max(bisect_right(keys, index) - 1, 0)] for index in indices} - {0}
@@ -110,7 +110,7 @@ class DecordReader:
                 container.seek(round(shown / stream.time_base), stream=stream)
                 packet = next(container.demux(stream))
                 if packet.pts is None or abs(float(packet.pts * stream.time_base) - shown) > _NEAR:
-                    raise DecodeError("decord loses its place in it")
+                    raise UnsuitableReaderError("decord loses its place in it")
 
     @contextmanager
     def _container(self) -> Generator[Any]:
@@ -118,7 +118,7 @@ class DecordReader:
         from av.error import FFmpegError
 
         try:
-            with open_container(self._file, {"max_pixels": str(self._limits.max_pixels)}) as container:
+            with open_container(self._file, quick_options(self._file, self._limits)) as container:
                 yield container
         except FFmpegError as error:
             raise DecodeError(f"pyav can't open it: {error.strerror}") from error

@@ -6,14 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from video_tool.errors import DecodeError, NoVideoError
-from video_tool.frames.pyav import open_container
+from video_tool.frames.pyav import open_container, quick_options
 from video_tool.frames.reader import Limits, VideoFile, VideoMetadata
 
 _MISSING_SECONDS = 0.5
 """Files are often wrong by less."""
-
-_SAY_THEIR_SIZE = ("mov", "matroska")
-"""The containers that tell how large frames are; in others FFmpeg has to look into the video."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,7 @@ def read_header(file: VideoFile, limits: Limits) -> tuple[VideoFile, Header]:
 
     if file.container in ("", "webp"):
         return file, Header()
-    # the rate is not asked for, and to guess it a second of video may be decoded
-    options = {"fpsprobesize": "0", "max_pixels": str(limits.max_pixels)}
-    if file.container in _SAY_THEIR_SIZE:
-        options = {"probesize": "32"}  # bytes, the fewest there can be: no frame is decoded
+    options = quick_options(file, limits)
     try:
         try:
             container, guessed = open_container(file, options, guess=True), True

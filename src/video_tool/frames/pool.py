@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from video_tool.errors import DecodeError, DecodeTimeoutError, NoVideoError, VideoTooLargeError
+from video_tool.frames.reader import UnsuitableReaderError
 from video_tool.frames.wire import FrameMemory, start_process
 
-_ERRORS = {error.__name__: error for error in (DecodeError, NoVideoError, VideoTooLargeError)}
+_ERRORS = {error.__name__: error for error in (DecodeError, NoVideoError, UnsuitableReaderError, VideoTooLargeError)}
 _LONGEST_ANSWER = 1 << 20  # bytes
 _FAREWELL = 5.0
 """Seconds that a worker gets to end by itself; it takes milliseconds."""
@@ -46,7 +47,7 @@ class Worker:
 
     Attributes:
         memory: bytes that it may take.
-        usable: whether it has answered all that it was asked, and without an error.
+        usable: whether it has answered all that it was asked, and without an error that may have left a mark.
     """
 
     def __init__(self, memory: int) -> None:
@@ -91,6 +92,7 @@ class Worker:
             answer: Any = json.loads(self._connection.recv_bytes(_LONGEST_ANSWER))
             if "error" in answer:
                 error = _ERRORS.get(answer["error"], DecodeError)
+                self.usable = error is UnsuitableReaderError
                 raise error(str(answer["message"]), hint=str(answer["hint"]))
             rest = [self._connection.recv_bytes(length) for length in follow]
         except (EOFError, OSError) as error:

@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 from video_tool.errors import DecodeError
 from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
 
+_SAY_THEIR_SIZE = ("mov", "matroska")
+"""The containers that tell how large frames are; in others FFmpeg has to look into the video."""
+
+
+def quick_options(file: VideoFile, limits: Limits) -> dict[str, str]:
+    """Options for `open_container` with which as little as possible is decoded to know the streams."""
+    if file.container in _SAY_THEIR_SIZE:
+        return {"probesize": "32"}  # bytes, the fewest there can be: no frame is decoded
+    # the rate is not asked for, and to guess it a second of video may be decoded
+    return {"fpsprobesize": "0", "max_pixels": str(limits.max_pixels)}
+
 
 def open_container(file: VideoFile, options: dict[str, str], *, guess: bool = False) -> Any:
     """The file as a PyAV container, opened as what its first bytes tell that it is.

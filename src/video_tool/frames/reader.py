@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from video_tool.errors import VideoTooLargeError
+from video_tool.errors import DecodeError, VideoTooLargeError
 
 _FRAME_SECONDS = 0.04
 """How long a frame lasts of which nothing is known."""
@@ -96,10 +96,15 @@ def end_of(timestamps: Sequence[float], last: float) -> float:
     return timestamps[-1] + last
 
 
+class UnsuitableReaderError(DecodeError):
+    """There is nothing wrong with the file, but another reader is to read it."""
+
+
 class VideoReader(Protocol):
     """Reads one video file, in a process that may be killed.
 
-    Made with a file that it `reads`; raises `DecodeError` for what it can't read, `VideoTooLargeError` above a limit.
+    Made with a file that it `reads`; raises `DecodeError` for what it can't read, `UnsuitableReaderError` for what it
+    had better leave to others, and `VideoTooLargeError` above a limit.
     """
 
     name: ClassVar[str]
