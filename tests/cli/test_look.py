@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run
+from video_tool.cli.options import read_timestamps
+from video_tool.errors import QuestionError
 from video_tool.frames.report import VideoReport
 
 
@@ -125,3 +127,20 @@ def test_a_video_that_fails_leaves_the_old_sheet(run: Run, tmp_path: Path) -> No
 
     assert run("frames", tmp_path / "missing.mp4", "-o", sheet).returncode == 3
     assert sheet.read_bytes() == b"old"
+
+
+def test_frames_of_scenes_and_at_moments(run: Run, video: Path, tmp_path: Path) -> None:
+    done = run("frames", video, "-o", tmp_path / "a.png", "--timestamps", "0.2, 0.55,0.9")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "3 of 10 frames" in done.stderr
+    done = run("frames", video, "-o", tmp_path / "b.png", "--strategy", "scenes", "--num-frames", "2")
+    assert "2 of 10 frames" in done.stderr
+
+
+def test_moments_that_are_no_numbers() -> None:
+    with pytest.raises(QuestionError, match="--timestamps is 1;2") as caught:
+        read_timestamps("1;2")
+    assert "1.5,4,7" in caught.value.hint
+    assert read_timestamps(None) is None
+    assert read_timestamps("3,1.5") == (3, 1.5)

@@ -187,10 +187,10 @@ class _Choice:
                 f"{fps:g} frames a second of {self.video.name} are above the ceiling: {self.ceiling} are used."
             )
             step = (self.end - self.start) / self.ceiling
-            chosen = self._on_show([self.start + i * step for i in range(self.ceiling)], f"{fps:g} a second")
+            moments = [self.start + i * step for i in range(self.ceiling)]
         else:
-            chosen = self._on_show([self.start + i / fps for i in range(count)], f"{fps:g} a second")
-        return chosen
+            moments = [self.start + i / fps for i in range(count)]
+        return self._on_show(moments, f"{fps:g} a second")
 
     def at(self, moments: Sequence[float]) -> list[int]:
         outside = [moment for moment in moments if not self.start <= moment < self.end]
