@@ -9,7 +9,7 @@ import pkgutil
 import pytest
 
 import video_tool
-from video_tool import errors
+from video_tool import GenerationOptions, Sampling, VideoQA, VideoQuestion, errors
 
 NAMES = [
     "Conversation",
@@ -97,3 +97,13 @@ def test_packages_export_what_they_have(name: str) -> None:
     module = importlib.import_module(name)
     for exported in getattr(module, "__all__", ()):
         assert getattr(module, exported) is not None
+
+
+def test_every_way_to_ask_takes_the_same_options() -> None:
+    ways = [inspect.signature(way).parameters for way in (VideoQA.ask, VideoQA.aask, VideoQA.conversation)]
+    defaults = [{name: option.default for name, option in way.items()} for way in ways]
+    ask, aask, conversation = defaults
+    assert aask == ask
+    assert set(ask) >= {*VideoQuestion.model_fields} - {"sampling", "generation"}
+    assert set(ask) >= {*Sampling.model_fields, *GenerationOptions.model_fields}
+    assert conversation == {name: ask[name] for name in ("self", "videos", "images", *Sampling.model_fields)}
