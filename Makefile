@@ -45,6 +45,10 @@ test: lint ## Everything that CI runs: lint, then the tests with coverage
 fuzz: install ## Read a thousand damaged videos; takes minutes
 	$(BIN)/python -m pytest -m slow tests/frames/test_fuzz.py
 
+# Steps give memory back and take it again, which cost a fifth of the time: glibc keeps it, and torch takes huge pages.
+train-builtin: export MALLOC_MMAP_MAX_ := 0
+train-builtin: export MALLOC_TRIM_THRESHOLD_ := 100000000000
+train-builtin: export THP_MEM_ALLOC_ENABLE := 1
 train-builtin: install ## Train the built-in model from nothing; goes on where it was stopped
 	$(BIN)/python examples/train_builtin
 

@@ -1,4 +1,4 @@
-"""Trains the built-in model from nothing: `make train-builtin`, about two hours on two CPU cores.
+"""Trains the built-in model from nothing: `make train-builtin`, two to three hours on two CPU cores.
 
 In LLaVA's own order: clips are drawn, the vision tower learns single frames, the language model learns to
 talk about what the frozen tower sees, and at last everything learns together at a lower rate. Each stage
@@ -23,7 +23,7 @@ TARGET = Path("src/video_tool/builtin/checkpoint")
 SHARDS = 50
 TOWER_STEPS = 2600
 LANGUAGE_STEPS = 8500
-TOGETHER_STEPS = 900
+TOGETHER_STEPS = 3000
 
 
 def main() -> None:

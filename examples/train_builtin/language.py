@@ -127,7 +127,7 @@ def train_together(learner: Learner, words: PreTrainedTokenizerFast, bank: Bank,
         return features(learner.llava.model.vision_tower, pixels(drawn))
 
     conversations = Conversations(bank, np.arange(len(bank) - HELD_OUT), words)
-    _run("together", learner, conversations, steps, folder, look, batch=12, rate=1e-3)
+    _run("together", learner, conversations, steps, folder, look, batch=12, rate=2e-3)
 
 
 def _run(
