@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from tests.checkpoints import write_checkpoint
@@ -17,11 +18,12 @@ from video_tool.builtin.clips import random_clip, render
 
 
 def pytest_configure() -> None:
-    """Downloads are not kept unless a test says where: what one test's server sent is not for the next one's.
-
-    Before any module is imported: some make their settings then.
-    """
+    """Before any test module is imported: some make their settings then."""
+    # what one test's server sent is not for the next one's: downloads are kept where a test says so
     os.environ["VIDEO_TOOL_CACHE_MAX_BYTES"] = "0"
+    # as many processes as cores run tests: threads of torch would wait for each other's core, and spin
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

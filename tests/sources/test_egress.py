@@ -1,6 +1,8 @@
+import gc
 import http.client
 import itertools
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -292,3 +294,17 @@ def test_a_further_proxy_of_another_kind_is_not_gone_past(canary: Site, given: s
     with EgressProxy("a.mp4", Settings(allowed_hosts=("127.0.0.1",))) as proxy:
         assert get(proxy.url, canary.url)[0] == 403
         assert "ALL_PROXY" in str(proxy.failure)
+
+
+def test_who_connects_at_the_very_end_is_sent_away(monkeypatch: pytest.MonkeyPatch):
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    for number in range(200):
+        with EgressProxy("cats.mp4", Settings()) as proxy:
+            place = ("127.0.0.1", urlsplit(proxy.url).port)
+            connected = [socket.create_connection(place) for _ in range(1 + number % 4)]
+        for connection in connected:
+            connection.close()
+        del proxy
+    gc.collect()
+    assert lost == []

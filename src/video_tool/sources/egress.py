@@ -105,6 +105,12 @@ class EgressProxy:
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._serve())
+        # connections, among them such as were made while the others ended
+        while tasks := asyncio.all_tasks(self._loop):
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0))  # for asyncio to close the sockets
 
     async def _serve(self) -> None:
         # Little may wait unread on the way to the client: it counts as fetched.
@@ -116,10 +122,6 @@ class EgressProxy:
         except TimeoutError:
             self.stopped = not_in_time(self._name, self._settings.download_timeout)
         server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-        await asyncio.sleep(0)  # for asyncio to close the sockets
 
     def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         # A task of our own: asyncio would log it when its own is cancelled.
