@@ -78,6 +78,7 @@ class VideoAnswer(_Record):
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
     model: ModelInfo
-    finish_reason: Literal["stop", "length"] = Field(
-        description="stop: it had said all; length: max_new_tokens reached."
+    finish_reason: Literal["stop", "length", "time"] = Field(
+        description="stop: it had said all, or came to a stop string; length: max_new_tokens reached; "
+        "time: max_seconds reached."
     )

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
 from video_tool.frames import FrameSize, Media
-from video_tool.models import Generation, VideoLanguageModel
+from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, build_prompt, place_media
 from video_tool.question import (
+    AskOptions,
     GenerationOptions,
     ImageInput,
-    Sampling,
-    Strategy,
+    SamplingOptions,
     VideoInput,
     VideoQuestion,
-    refuse_wrong_types,
 )
 from video_tool.settings import Settings
+from video_tool.streaming import TextStream
 
 
 class VideoQA:
@@ -69,15 +70,7 @@ class VideoQA:
         question: str,
         videos: Sequence[VideoInput] = (),
         images: Sequence[ImageInput] = (),
-        *,
-        num_frames: int | None = None,
-        fps: float | None = None,
-        strategy: Strategy = "uniform",
-        timestamps: Sequence[float] | None = None,
-        start: float | None = None,
-        end: float | None = None,
-        max_new_tokens: int = 100,
-        temperature: float = 0.0,
+        **options: Unpack[AskOptions],
     ) -> VideoAnswer:
         """Answers one question.
 
@@ -86,15 +79,20 @@ class VideoQA:
                 goes; with none, videos come first, then images.
             videos: URLs, paths, bytes, file objects, or `FrameSequence`s.
             images: URLs, paths, bytes, file objects, PIL images or arrays (height, width, 3).
-            num_frames: frames of each video; by default `settings.num_frames`.
-            fps: frames per second of video instead; at most `settings.max_frames` in all.
-            strategy: `uniform` spreads them evenly; `keyframes` takes the nearest ones that decode without others,
-                which is quicker; `scenes` shows some of every scene, and decodes all to find them.
-            timestamps: seconds; the frames shown then, of each video, and no others.
-            start: seconds; nothing before is looked at.
-            end: seconds; nothing from there on is looked at.
-            max_new_tokens: most tokens of the answer.
-            temperature: 0 always takes the likeliest token.
+            **options: which frames are looked at, and how the answer is generated, as `Sampling` and
+                `GenerationOptions` describe them:
+
+                - num_frames: frames of each video; by default `settings.num_frames`.
+                - fps: frames per second of video instead; at most `settings.max_frames` in all.
+                - strategy: `uniform` spreads them evenly; `keyframes` takes the nearest ones that decode without
+                  others, which is quicker; `scenes` shows some of every scene, and decodes all to find them.
+                - timestamps: seconds; the frames shown then, of each video, and no others.
+                - start, end: seconds; nothing before, or from there on, is looked at.
+                - max_new_tokens, max_seconds: most tokens of the answer (100), most seconds of generating it.
+                - stop: strings before which the answer ends.
+                - temperature: 0 (the default) always takes the likeliest token; above it, tokens are drawn, with
+                  top_p, top_k and seed.
+                - repetition_penalty: above 1, what was said already becomes less likely.
 
         Raises:
             QuestionError: the question can't be asked so.
@@ -102,71 +100,65 @@ class VideoQA:
             DecodeError: no frames come out of one.
             PromptError: question and media don't make a prompt that the model can hold.
             ModelError: the model can't be loaded or run.
+            TypeError: there is no such option.
         """
-        with refuse_wrong_types():
-            asked = VideoQuestion(
-                question=question,
-                videos=_several("videos", videos),
-                images=_several("images", images),
-                sampling=_sampling(
-                    num_frames=num_frames, fps=fps, strategy=strategy, timestamps=timestamps, start=start, end=end
-                ),
-                generation=GenerationOptions(max_new_tokens=max_new_tokens, temperature=temperature),
-            )
-        return self.answer(asked)
+        return self.answer(VideoQuestion.of(question, videos, images, options))
 
     async def aask(
         self,
         question: str,
         videos: Sequence[VideoInput] = (),
         images: Sequence[ImageInput] = (),
-        *,
-        num_frames: int | None = None,
-        fps: float | None = None,
-        strategy: Strategy = "uniform",
-        timestamps: Sequence[float] | None = None,
-        start: float | None = None,
-        end: float | None = None,
-        max_new_tokens: int = 100,
-        temperature: float = 0.0,
+        **options: Unpack[AskOptions],
     ) -> VideoAnswer:
         """`ask`, in a thread of its own: the event loop goes on meanwhile."""
-        return await asyncio.to_thread(
-            self.ask,
-            question,
-            videos,
-            images,
-            num_frames=num_frames,
-            fps=fps,
-            strategy=strategy,
-            timestamps=timestamps,
-            start=start,
-            end=end,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-        )
+        return await asyncio.to_thread(self.ask, question, videos, images, **options)
+
+    def stream(
+        self,
+        question: str,
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[AskOptions],
+    ) -> Generator[str | VideoAnswer]:
+        """The answer piece by piece while it is generated, and in the end the `VideoAnswer`, whose text they make up.
+
+        Who leaves the loop early stops generating within one token. Arguments and errors as for `ask`.
+        """
+        return self.answer_in_pieces(VideoQuestion.of(question, videos, images, options))
+
+    async def astream(
+        self,
+        question: str,
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[AskOptions],
+    ) -> AsyncGenerator[str | VideoAnswer]:
+        """`stream` for an event loop, which goes on between the pieces."""
+        asked = VideoQuestion.of(question, videos, images, options)
+        began = time.perf_counter()
+        media = await asyncio.to_thread(self.read, asked)
+        await asyncio.to_thread(self.load)
+        message = place_media(asked.question, media)
+        pieces = TextStream(partial(self.reply, (message,), media, asked.generation, began))
+        try:
+            while isinstance(piece := await asyncio.to_thread(pieces.take), str):
+                yield piece
+            yield piece
+        finally:
+            await asyncio.to_thread(pieces.end)
 
     def conversation(
         self,
         videos: Sequence[VideoInput] = (),
         images: Sequence[ImageInput] = (),
-        *,
-        num_frames: int | None = None,
-        fps: float | None = None,
-        strategy: Strategy = "uniform",
-        timestamps: Sequence[float] | None = None,
-        start: float | None = None,
-        end: float | None = None,
+        **options: Unpack[SamplingOptions],
     ) -> Conversation:
         """Several questions about the same videos and images, each knowing what was said before.
 
         They are fetched and read by the first question, and not again. Arguments as for `ask`.
         """
-        with refuse_wrong_types():
-            sampling = _sampling(
-                num_frames=num_frames, fps=fps, strategy=strategy, timestamps=timestamps, start=start, end=end
-            )
-        return Conversation(self, _several("videos", videos), _several("images", images), sampling)
+        return Conversation(self, VideoQuestion.of("", videos, images, AskOptions(**options)))
 
     def answer(self, question: VideoQuestion) -> VideoAnswer:
         """Answers a question that is an object already. Raises as `ask` does."""
@@ -174,6 +166,13 @@ class VideoQA:
         media = self.read(question)
         message = place_media(question.question, media)
         return self.reply((message,), media, question.generation, began)
+
+    def answer_in_pieces(self, question: VideoQuestion) -> Generator[str | VideoAnswer]:
+        """What `stream` gives, for a question that is an object already."""
+        began = time.perf_counter()
+        media = self.read(question)
+        message = place_media(question.question, media)
+        yield from self.reply_in_pieces((message,), media, question.generation, began)
 
     def read(self, question: VideoQuestion) -> Media:
         """Fetches and reads what a question is about, short of the model. Raises as `ask` does.
@@ -183,7 +182,19 @@ class VideoQA:
         _check(question)
         return Media.read(question, self.settings, self.on_progress, self._frame_size)
 
-    def reply(self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float) -> VideoAnswer:
+    def load(self) -> None:
+        """Has the model loaded, if it is not yet. Raises `ModelError` as `ask` does."""
+        with self._lock:
+            self._load()
+
+    def reply(
+        self,
+        messages: Sequence[Message],
+        media: Media,
+        options: GenerationOptions,
+        began: float,
+        on_text: OnText | None = None,
+    ) -> VideoAnswer:
         """The model's next words in a conversation whose media are read already.
 
         Args:
@@ -191,16 +202,30 @@ class VideoQA:
             media: what the messages show, for the receipt.
             options: how to generate.
             began: `time.perf_counter()` when the question came in.
+            on_text: told what each token adds to the text; what it raises ends generating.
         """
-        _check_options(options)
+        check_generation(options)
         with self._lock:
             asked = time.perf_counter()
             model = self._load()
             loaded = time.perf_counter()
             prompt = build_prompt(messages, model.processor, model.style)
             built = time.perf_counter()
-            generation = model.generate(prompt, options, self.on_progress)
+            generation = model.generate(prompt, options, self.on_progress, on_text)
         return _receipt(model, generation, media, began, load=loaded - asked, prompt=built - loaded)
+
+    def reply_in_pieces(
+        self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
+    ) -> Generator[str | VideoAnswer]:
+        """`reply` as `stream` gives it."""
+        self.load()  # in this thread: who interrupts it is not kept waiting for the end
+        pieces = TextStream(partial(self.reply, messages, media, options, began))
+        try:
+            while isinstance(piece := pieces.take(), str):
+                yield piece
+            yield piece
+        finally:
+            pieces.end()
 
     def _frame_size(self) -> FrameSize | None:
         # not loaded for this: a video that can't be read is told before minutes are spent on a model
@@ -223,26 +248,7 @@ def _check(question: VideoQuestion) -> None:
         raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
     if not question.videos and not question.images:
         raise QuestionError("there is no video and no image", hint="Give at least one of them.")
-    _check_options(question.generation)
-
-
-def _check_options(options: GenerationOptions) -> None:
-    if options.max_new_tokens < 1:
-        raise QuestionError(f"max_new_tokens is {options.max_new_tokens}", hint="Allow the answer 1 token or more.")
-    if not 0 <= options.temperature < math.inf:
-        raise QuestionError(f"temperature is {options.temperature}", hint="Give a number, 0 or more.")
-
-
-def _sampling(**options: object) -> Sampling:
-    return Sampling.model_validate(options)
-
-
-def _several(name: str, given: object) -> tuple[object, ...]:
-    """Catches the likeliest slip: one video where a list of them is asked for."""
-    single = isinstance(given, str | bytes) or hasattr(given, "read") or hasattr(given, "__array_interface__")
-    if single or not isinstance(given, Iterable):
-        raise QuestionError(f"{name} is a single {type(given).__name__}", hint=f"Give a list: {name}=[…].")
-    return tuple(given)
+    check_generation(question.generation)
 
 
 def _receipt(

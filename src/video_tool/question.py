@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Self, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, WithJsonSchema
 
@@ -104,7 +104,51 @@ class GenerationOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_new_tokens: int = Field(default=100, description="Most tokens that the answer may have; 1 or more.")
+    max_seconds: float | None = Field(
+        default=None, description="Seconds after which generating ends with what there is; above 0."
+    )
+    stop: tuple[str, ...] = Field(
+        default=(), description="The answer ends before the first of these; none of them is empty."
+    )
     temperature: float = Field(default=0.0, description="0 always takes the likeliest token; above 0 tokens are drawn.")
+    top_p: float | None = Field(
+        default=None,
+        description="Tokens are drawn from the likeliest that together have this probability; above 0, up to 1.",
+    )
+    top_k: int | None = Field(default=None, description="Tokens are drawn from so many of the likeliest; 1 or more.")
+    seed: int | None = Field(default=None, description="The same seed draws the same tokens on the same machine.")
+    repetition_penalty: float | None = Field(
+        default=None,
+        description="Above 1, tokens that were there already become less likely; above 0. By default the checkpoint's.",
+    )
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The fields of `Sampling`, as arguments."""
+
+    num_frames: int | None
+    fps: float | None
+    strategy: Strategy
+    timestamps: Sequence[float] | None
+    start: float | None
+    end: float | None
+
+
+class AnswerOptions(TypedDict, total=False):
+    """The fields of `GenerationOptions`, as arguments."""
+
+    max_new_tokens: int
+    max_seconds: float | None
+    stop: Sequence[str]
+    temperature: float
+    top_p: float | None
+    top_k: int | None
+    seed: int | None
+    repetition_penalty: float | None
+
+
+class AskOptions(SamplingOptions, AnswerOptions, total=False):
+    """All that a question may be asked with."""
 
 
 class VideoQuestion(BaseModel):
@@ -125,6 +169,39 @@ class VideoQuestion(BaseModel):
     ] = Field(default=(), description="The images, in order.")
     sampling: Sampling = Sampling()
     generation: GenerationOptions = GenerationOptions()
+
+    @classmethod
+    def of(cls, question: str, videos: Sequence[VideoInput], images: Sequence[ImageInput], options: AskOptions) -> Self:
+        """The question with what it is asked with, given as arguments.
+
+        Raises:
+            QuestionError: something is of a wrong type.
+            TypeError: there is no such option.
+        """
+        known = {*Sampling.model_fields, *GenerationOptions.model_fields}
+        unknown = sorted(options.keys() - known)
+        if unknown:
+            raise TypeError(f"there is no option {unknown[0]!r}: there are {', '.join(sorted(known))}")
+        with refuse_wrong_types():
+            return cls(
+                question=question,
+                videos=_several("videos", videos),
+                images=_several("images", images),
+                sampling=Sampling.model_validate(_fields_of(Sampling, options)),
+                generation=GenerationOptions.model_validate(_fields_of(GenerationOptions, options)),
+            )
+
+
+def _fields_of(model: type[BaseModel], options: AskOptions) -> dict[str, object]:
+    return {name: value for name, value in options.items() if name in model.model_fields}
+
+
+def _several(name: str, given: object) -> tuple[object, ...]:
+    """Catches the likeliest slip: one video where a list of them is asked for."""
+    single = isinstance(given, str | bytes) or hasattr(given, "read") or hasattr(given, "__array_interface__")
+    if single or not isinstance(given, Iterable):
+        raise QuestionError(f"{name} is a single {type(given).__name__}", hint=f"Give a list: {name}=[…].")
+    return tuple(given)
 
 
 @contextmanager

@@ -104,3 +104,11 @@ def _only_line(done: subprocess.CompletedProcess[str]) -> str:
     assert done.stderr.startswith("video-tool: ")
     assert done.stderr.count("\n") == 1
     return done.stderr
+
+
+def test_how_the_answer_is_generated(run: Run, video: Path) -> None:
+    options = ["--stop", "shape", "--stop", "only", "--temperature", "2", "--top-k", "1", "--seed", "3"]
+    done = run("ask", "Who won?", video, "--model", "builtin", "--json", "--max-seconds", "60", *options)
+
+    answer = VideoAnswer.model_validate_json(done.stdout)
+    assert (answer.text, answer.finish_reason) == ("I can", "stop")

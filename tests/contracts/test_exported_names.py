@@ -9,7 +9,8 @@ import pkgutil
 import pytest
 
 import video_tool
-from video_tool import GenerationOptions, Sampling, VideoQA, VideoQuestion, errors
+from video_tool import GenerationOptions, Sampling, VideoQA, errors
+from video_tool.question import AnswerOptions, AskOptions, SamplingOptions
 
 NAMES = [
     "Conversation",
@@ -100,10 +101,10 @@ def test_packages_export_what_they_have(name: str) -> None:
 
 
 def test_every_way_to_ask_takes_the_same_options() -> None:
-    ways = [inspect.signature(way).parameters for way in (VideoQA.ask, VideoQA.aask, VideoQA.conversation)]
-    defaults = [{name: option.default for name, option in way.items()} for way in ways]
-    ask, aask, conversation = defaults
-    assert aask == ask
-    assert set(ask) >= {*VideoQuestion.model_fields} - {"sampling", "generation"}
-    assert set(ask) >= {*Sampling.model_fields, *GenerationOptions.model_fields}
-    assert conversation == {name: ask[name] for name in ("self", "videos", "images", *Sampling.model_fields)}
+    assert list(SamplingOptions.__annotations__) == list(Sampling.model_fields)
+    assert set(AnswerOptions.__annotations__) == set(GenerationOptions.model_fields)
+    ask = inspect.signature(VideoQA.ask).parameters
+    for way in (VideoQA.aask, VideoQA.stream, VideoQA.astream):
+        assert inspect.signature(way).parameters == ask
+    for option in AskOptions.__annotations__:
+        assert option in str(VideoQA.ask.__doc__)

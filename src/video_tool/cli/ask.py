@@ -27,6 +27,8 @@ from video_tool.cli.options import (
 from video_tool.cli.progress import shown_progress
 from video_tool.cli.terminal import print_json, print_text, stderr_console
 
+_ANSWER = "Answer"
+
 
 def ask(
     question: Annotated[
@@ -47,12 +49,31 @@ def ask(
     start: Start = None,
     end: End = None,
     max_new_tokens: Annotated[
-        int, typer.Option(help="Most tokens that the answer may have.", rich_help_panel="Answer")
+        int, typer.Option(help="Most tokens that the answer may have.", rich_help_panel=_ANSWER)
     ] = 100,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Seconds after which generating ends.", rich_help_panel=_ANSWER)
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="The answer ends before this; repeatable.", rich_help_panel=_ANSWER),
+    ] = None,
     temperature: Annotated[
         float,
-        typer.Option(help="0 always takes the likeliest token; above 0 tokens are drawn.", rich_help_panel="Answer"),
+        typer.Option(help="0 always takes the likeliest token; above 0 tokens are drawn.", rich_help_panel=_ANSWER),
     ] = 0.0,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Draw from the likeliest tokens that have this share together.", rich_help_panel=_ANSWER),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from so many of the likeliest tokens.", rich_help_panel=_ANSWER)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Draw the same tokens again.", rich_help_panel=_ANSWER)] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        typer.Option(help="Above 1, what was said already becomes less likely.", rich_help_panel=_ANSWER),
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     attention: Attention = "auto",
@@ -82,7 +103,13 @@ def ask(
             start=start,
             end=end,
             max_new_tokens=max_new_tokens,
+            max_seconds=max_seconds,
+            stop=stop or (),
             temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
+            seed=seed,
+            repetition_penalty=repetition_penalty,
         )
     if as_json:
         print_json(answer.model_dump_json(indent=2))

@@ -40,10 +40,10 @@ def receipt(answer: VideoAnswer) -> Table:
     table.add_row("seconds", _seconds(answer))
     for warning in answer.warnings:
         table.add_row(Text("warning", style="yellow"), Text(one_line(warning)))
-    if answer.finish_reason == "length":
+    limit = {"length": "--max-new-tokens", "time": "--max-seconds"}.get(answer.finish_reason)
+    if limit:
         table.add_row(
-            Text("warning", style="yellow"),
-            Text(f"cut off after {usage.new_tokens} new tokens; --max-new-tokens allows more"),
+            Text("warning", style="yellow"), Text(f"cut off after {usage.new_tokens} new tokens; {limit} allows more")
         )
     return table
 

@@ -1,5 +1,6 @@
 """Models: from a prompt to tokens."""
 
-from video_tool.models.base import Generation, VideoLanguageModel
+from video_tool.models.base import Generation, OnText, VideoLanguageModel
+from video_tool.models.options import check_generation
 
-__all__ = ["Generation", "VideoLanguageModel"]
+__all__ = ["Generation", "OnText", "VideoLanguageModel", "check_generation"]

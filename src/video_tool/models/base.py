@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -21,7 +22,8 @@ class Generation:
         visual_tokens: prompt tokens that stand for frames and images.
         text_tokens: the other prompt tokens.
         tokens: all that were generated, the closing one included.
-        finish_reason: `stop` when the model had said all, `length` when it ran into max_new_tokens.
+        finish_reason: `stop` when the model had said all or came to a stop string, `length` when it ran into
+            max_new_tokens, `time` when it ran into max_seconds.
         prompt_seconds: tokens and pixel values.
         generate_seconds: the rest.
     """
@@ -30,13 +32,17 @@ class Generation:
     visual_tokens: int
     text_tokens: int
     tokens: tuple[int, ...]
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "time"]
     prompt_seconds: float
     generate_seconds: float
 
     @property
     def new_tokens(self) -> int:
         return len(self.tokens)
+
+
+OnText = Callable[[str], None]
+"""Told what each token adds to the text, which may be nothing; what it raises ends generating."""
 
 
 class VideoLanguageModel(Protocol):
@@ -62,6 +68,8 @@ class VideoLanguageModel(Protocol):
         """The size to which it would resize every frame, and would do nothing else before it scales the pixels."""
         ...
 
-    def generate(self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress) -> Generation:
+    def generate(
+        self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None = None
+    ) -> Generation:
         """Answers one prompt."""
         ...

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ModelInfo
 from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError, PlaceholderError
-from video_tool.models.base import Generation
+from video_tool.models.base import Generation, OnText
 from video_tool.models.families import template_style
 from video_tool.models.hardware import Hardware
+from video_tool.models.listening import Listener
 from video_tool.models.loading import first_line, load
+from video_tool.models.options import generate_arguments
 from video_tool.models.resizing import frame_size
-from video_tool.progress import OnProgress, Progress
+from video_tool.progress import OnProgress
 from video_tool.prompt import Prompt, TemplateStyle
 from video_tool.question import GenerationOptions
 
@@ -39,7 +43,9 @@ class TransformersModel:
             takes=self.style.takes,
         )
 
-    def generate(self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress) -> Generation:
+    def generate(
+        self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None = None
+    ) -> Generation:
         """Answers one prompt.
 
         Raises:
@@ -61,10 +67,10 @@ class TransformersModel:
             )
         self._check_length(prompt, ids.shape[1], visual, options.max_new_tokens)
         encoded = time.perf_counter()
-        report = _Report(self.info.id, options.max_new_tokens, on_progress)
+        listener = Listener(self.processor.tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text)
         try:
-            with torch.inference_mode():
-                out = self._model.generate(**inputs, **_arguments(options), stopping_criteria=[report])
+            with torch.inference_mode(), self._seeded(options.seed):
+                out = self._model.generate(**inputs, **generate_arguments(options), stopping_criteria=[listener])
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(
                 f"{ids.shape[1]} tokens do not fit into the device's memory",
@@ -73,20 +79,34 @@ class TransformersModel:
             ) from error
         except ValueError as error:
             raise self._misfit(error) from error
-        if report.failure is not None:
-            raise report.failure
+        if listener.failure is not None:
+            raise listener.failure
+        listener.finish(out)
         new = out[0, ids.shape[1] :]
         ends = self._model.generation_config.eos_token_id
-        stopped = len(new) > 0 and int(new[-1]) in ([ends] if isinstance(ends, int) else ends or [])
+        said_all = len(new) > 0 and int(new[-1]) in ([ends] if isinstance(ends, int) else ends or [])
         return Generation(
-            text=self.processor.tokenizer.decode(new, skip_special_tokens=True).strip(),
+            text=listener.text,
             visual_tokens=visual,
             text_tokens=ids.shape[1] - visual,
             tokens=tuple(new.tolist()),
-            finish_reason="stop" if stopped else "length",
+            finish_reason="stop" if said_all else listener.stopped or "length",
             prompt_seconds=encoded - asked,
             generate_seconds=time.perf_counter() - encoded,
         )
+
+    @contextmanager
+    def _seeded(self, seed: int | None) -> Generator[None]:
+        """Draws by this seed within the block, and leaves the process's own random numbers as they are."""
+        import torch
+
+        if seed is None:
+            yield
+            return
+        devices = [self._model.device] if self._model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
+            yield
 
     def encode(self, prompt: Prompt) -> Any:
         """What the model takes: token ids and pixel values, on its device.
@@ -149,14 +169,6 @@ class TransformersModel:
         )
 
 
-def _arguments(options: GenerationOptions) -> dict[str, Any]:
-    if options.temperature > 0:
-        return {"max_new_tokens": options.max_new_tokens, "do_sample": True, "temperature": options.temperature}
-    # the checkpoint's own sampling settings would only be warned about
-    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    return {"max_new_tokens": options.max_new_tokens} | greedy
-
-
 def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
     """The largest number of frames a video whose visual tokens fit; 0 when not even one does."""
     counts = prompt.frame_counts
@@ -164,26 +176,3 @@ def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
     places = room * every // visual - (every - sum(counts)) if visual else 0
     fitting = (n for n in range(1, max(counts, default=0) + 1) if sum(min(n, count) for count in counts) <= places)
     return max(fitting, default=0)
-
-
-class _Report:
-    """Rides along as a stopping criterion, which is called for every token.
-
-    It stops generation only when the callback fails, and keeps the failure: raised from in here, it could
-    not be told from one of the model's.
-    """
-
-    def __init__(self, model: str, most: int, on_progress: OnProgress) -> None:
-        self.model, self.most, self.on_progress = model, most, on_progress
-        self.done = 0
-        self.failure: Exception | None = None
-
-    def __call__(self, ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
-        import torch
-
-        self.done += 1
-        try:
-            self.on_progress(Progress("generate", self.model, self.done, self.most, "tokens"))
-        except Exception as error:  # noqa: BLE001 — the caller's own, raised again once generation has stopped
-            self.failure = error
-        return torch.full((ids.shape[0],), self.failure is not None, dtype=torch.bool, device=ids.device)

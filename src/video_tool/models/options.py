@@ -1,0 +1,54 @@
+"""Which generation options make sense, and what Transformers calls them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from video_tool.errors import QuestionError
+from video_tool.question import GenerationOptions
+
+
+def check_generation(options: GenerationOptions) -> None:
+    """Refuses what makes sense for no model.
+
+    Raises:
+        QuestionError: a number out of range, an empty stop string, or options that exclude each other.
+    """
+    if options.max_new_tokens < 1:
+        raise QuestionError(f"max_new_tokens is {options.max_new_tokens}", hint="Allow the answer 1 token or more.")
+    if options.max_seconds is not None and not 0 < options.max_seconds < math.inf:
+        raise QuestionError(f"max_seconds is {options.max_seconds}", hint="Give a number above 0.")
+    if "" in options.stop:
+        raise QuestionError(
+            "a stop string is empty", hint="Leave it out: every answer would end before its first word."
+        )
+    if not 0 <= options.temperature < math.inf:
+        raise QuestionError(f"temperature is {options.temperature}", hint="Give a number, 0 or more.")
+    if options.top_p is not None and not 0 < options.top_p <= 1:
+        raise QuestionError(f"top_p is {options.top_p}", hint="Give a probability above 0, up to 1.")
+    if options.top_k is not None and options.top_k < 1:
+        raise QuestionError(f"top_k is {options.top_k}", hint="Draw from 1 token or more.")
+    if options.repetition_penalty is not None and not 0 < options.repetition_penalty < math.inf:
+        raise QuestionError(f"repetition_penalty is {options.repetition_penalty}", hint="Give a number above 0.")
+    if options.seed is not None and not -(2**63) <= options.seed < 2**64:
+        raise QuestionError(f"seed is {options.seed}", hint="Give a whole number that fits into 64 bits.")
+    drawn = [name for name in ("top_p", "top_k") if getattr(options, name) is not None]
+    if drawn and options.temperature == 0:
+        raise QuestionError(
+            f"{drawn[0]} is given, and temperature 0 always takes the likeliest token",
+            hint=f"Give a temperature above 0, or leave out {drawn[0]}.",
+        )
+
+
+def generate_arguments(options: GenerationOptions) -> dict[str, Any]:
+    """What `generate` of Transformers is to be called with; what is not given stays as the checkpoint has it."""
+    arguments: dict[str, Any] = {"max_new_tokens": options.max_new_tokens}
+    if options.repetition_penalty is not None:
+        arguments["repetition_penalty"] = options.repetition_penalty
+    if options.temperature == 0:
+        # the checkpoint's own sampling settings would only be warned about
+        return arguments | {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    drawn = {"top_p": options.top_p, "top_k": options.top_k}
+    given = {name: value for name, value in drawn.items() if value is not None}
+    return arguments | {"do_sample": True, "temperature": options.temperature} | given

@@ -1,0 +1,55 @@
+"""An answer piece by piece, while another thread generates it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from video_tool.answer import VideoAnswer
+    from video_tool.models import OnText
+
+
+class _LeftError(Exception):
+    """Nobody listens any more."""
+
+
+class TextStream:
+    """The text of an answer as it comes; generating begins at once, and goes on until `end` is called at the latest.
+
+    Args:
+        reply: generates the answer, and tells what each token adds to the text.
+    """
+
+    def __init__(self, reply: Callable[[OnText], VideoAnswer]) -> None:
+        self._reply = reply
+        self._pieces: SimpleQueue[str | VideoAnswer | BaseException] = SimpleQueue()
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
+        self._thread.start()
+
+    def take(self) -> str | VideoAnswer:
+        """The next piece of text, or the whole answer when there are no more. Raises what generating raised."""
+        piece = self._pieces.get()
+        if isinstance(piece, BaseException):
+            raise piece
+        return piece
+
+    def end(self) -> None:
+        """Stops generating within one token, and waits until it has stopped."""
+        self._left.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._pieces.put(self._reply(self._hear))
+        except BaseException as error:  # noqa: BLE001 — raised again in the thread that listens
+            self._pieces.put(error)
+
+    def _hear(self, text: str) -> None:
+        if self._left.is_set():
+            raise _LeftError
+        if text:
+            self._pieces.put(text)
