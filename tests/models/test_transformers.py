@@ -135,10 +135,9 @@ def test_where_not_even_one_frame_a_video_fits(qa: VideoQA, ask: Callable[[Video
 @pytest.mark.parametrize("template", [HOISTING, INTERLEAVING], ids=["hoisting", "interleaving"])
 def test_a_question_that_holds_the_checkpoints_own_placeholder(tmp_path: Path, template: str) -> None:
     qa = write(tmp_path, image_token="<|image_pad|>", template=template)
-    assert qa.ask("What moves in <video>?", [video()], num_frames=2, max_new_tokens=1).usage.visual_tokens == 2 * TOKENS
-    with pytest.raises(PlaceholderError) as caught:
-        qa.ask("What does <|image_pad|> mean?", [video()], num_frames=2)
-    assert "<|image_pad|>" in caught.value.hint
+    for question in ("What moves in <video>?", "What does <|image_pad|> mean?"):
+        answer = qa.ask(question, [video()], num_frames=2, max_new_tokens=1)
+        assert answer.usage.visual_tokens == 2 * TOKENS
 
 
 @pytest.mark.parametrize("words", ["What is <Image>?", "Is a < b, and c>image?", "Tag: <im age>, <images>, image>"])

@@ -12,6 +12,7 @@ from PIL import Image
 
 from video_tool.errors import CheckpointError, PlaceholderError
 from video_tool.frames import Frames
+from video_tool.prompt.escaping import plain_words
 from video_tool.prompt.placeholders import Message
 
 
@@ -53,9 +54,10 @@ def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateSty
     Raises:
         CheckpointError: the checkpoint has no chat template, or one that fails.
         PlaceholderError: the template lost or added a placeholder.
+        QuestionError: words can't be kept from being read as tokens.
     """
     images, videos = _media(messages, style)
-    contents = [_items(message, style) for message in messages]
+    contents = [_items(message, processor, style) for message in messages]
     if _moves_media(processor, style):
         contents = [_written_out(content, style) for content in contents]
     roles = [message.role for message in messages]
@@ -64,7 +66,7 @@ def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateSty
         if token and text.count(token) != wanted:
             raise PlaceholderError(
                 f"the prompt holds {text.count(token)} {token} placeholders for {wanted} images or videos",
-                hint=f"Leave {token} out of the question's own words; else the checkpoint's chat template is at fault.",
+                hint="The checkpoint's chat template is at fault: use another checkpoint.",
             )
     every = (piece for message in messages for piece in message.content if isinstance(piece, Frames))
     return Prompt(text, images, videos, tuple(len(video.images) for video in every))
@@ -86,7 +88,7 @@ def _media(
     return tuple(images), tuple(videos)
 
 
-def _items(message: Message, style: TemplateStyle) -> list[dict[str, Any]]:
+def _items(message: Message, processor: Any, style: TemplateStyle) -> list[dict[str, Any]]:
     """The message in the form that chat templates read.
 
     Frames say which of how many they are: templates that don't care leave that aside.
@@ -94,7 +96,8 @@ def _items(message: Message, style: TemplateStyle) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     for piece in message.content:
         if isinstance(piece, str):
-            items.append({"type": "text", "text": piece})
+            words = plain_words(piece, processor, (style.image_token, style.video_token))
+            items.append({"type": "text", "text": words})
         elif isinstance(piece, Frames) and style.takes == "video":
             items.append({"type": "video"})
         elif isinstance(piece, Frames):
