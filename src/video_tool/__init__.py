@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from video_tool.answer import FrameStamp, ModelInfo, Timings, Usage, VideoAnswer, VideoInfo
+    from video_tool.answer import ChoiceScore, FrameStamp, ModelInfo, Timings, Usage, VideoAnswer, VideoInfo
     from video_tool.conversation import Conversation
     from video_tool.engine import VideoQA
     from video_tool.errors import VideoToolError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from video_tool.settings import Settings
 
 _HOMES = {
+    "ChoiceScore": "answer",
     "Conversation": "conversation",
     "FrameSequence": "question",
     "FrameStamp": "answer",
@@ -44,6 +45,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ChoiceScore",
     "Conversation",
     "FrameSequence",
     "FrameStamp",

@@ -65,6 +65,16 @@ class ModelInfo(_Record):
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
 
 
+class ChoiceScore(_Record):
+    """How likely one of the given choices was."""
+
+    text: str = Field(description="The choice.")
+    log_probability: float = Field(
+        description="Natural logarithm of the probability that the model says exactly this and ends."
+    )
+    tokens: int = Field(description="How many tokens it has, the closing one included.")
+
+
 class VideoAnswer(_Record):
     """The model's words, and the receipt for them."""
 
@@ -74,6 +84,9 @@ class VideoAnswer(_Record):
     )
     videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
     images: int = Field(description="How many images were looked at besides.")
+    choices: tuple[ChoiceScore, ...] = Field(
+        default=(), description="The choices that were given, in their order, with how likely each was."
+    )
     usage: Usage
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")

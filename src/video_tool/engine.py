@@ -88,6 +88,8 @@ class VideoQA:
                   others, which is quicker; `scenes` shows some of every scene, and decodes all to find them.
                 - timestamps: seconds; the frames shown then, of each video, and no others.
                 - start, end: seconds; nothing before, or from there on, is looked at.
+                - choices: the likeliest of these is the answer, and `answer.choices` says how likely each was; nothing
+                  is generated.
                 - max_new_tokens, max_seconds: most tokens of the answer (100), most seconds of generating it.
                 - stop: strings before which the answer ends.
                 - temperature: 0 (the default) always takes the likeliest token; above it, tokens are drawn, with
@@ -255,7 +257,7 @@ def _receipt(
     model: VideoLanguageModel, generation: Generation, media: Media, began: float, *, load: float, prompt: float
 ) -> VideoAnswer:
     return VideoAnswer(
-        text=generation.text,
+        text=generation.said.text,
         frames=tuple(
             FrameStamp(video=number, index=index, timestamp=timestamp)
             for number, video in enumerate(media.videos)
@@ -263,10 +265,11 @@ def _receipt(
         ),
         videos=tuple(video.info for video in media.videos),
         images=len(media.images),
+        choices=generation.said.choices,
         usage=Usage(
             visual_tokens=generation.visual_tokens,
             text_tokens=generation.text_tokens,
-            new_tokens=generation.new_tokens,
+            new_tokens=len(generation.said.tokens),
         ),
         timings=Timings(
             fetch=sum(video.fetch_seconds for video in media.videos),
@@ -278,5 +281,5 @@ def _receipt(
         ),
         warnings=(*(warning for video in media.videos for warning in video.warnings), *media.warnings),
         model=model.info,
-        finish_reason=generation.finish_reason,
+        finish_reason=generation.said.finish_reason,
     )

@@ -107,6 +107,10 @@ class GenerationOptions(BaseModel):
     max_seconds: float | None = Field(
         default=None, description="Seconds after which generating ends with what there is; above 0."
     )
+    choices: tuple[str, ...] = Field(
+        default=(),
+        description="The answer is the likeliest of these, and nothing is generated; two or more, all different.",
+    )
     stop: tuple[str, ...] = Field(
         default=(), description="The answer ends before the first of these; none of them is empty."
     )
@@ -139,6 +143,7 @@ class AnswerOptions(TypedDict, total=False):
 
     max_new_tokens: int
     max_seconds: float | None
+    choices: Sequence[str]
     stop: Sequence[str]
     temperature: float
     top_p: float | None

@@ -1,4 +1,5 @@
 import inspect
+import re
 import subprocess
 from pathlib import Path
 
@@ -104,6 +105,14 @@ def _only_line(done: subprocess.CompletedProcess[str]) -> str:
     assert done.stderr.startswith("video-tool: ")
     assert done.stderr.count("\n") == 1
     return done.stderr
+
+
+def test_the_likeliest_of_given_answers(run: Run) -> None:
+    given = ["--choice", "It is green.", "--choice", "It is red."]
+    done = run("ask", "What colour is it?", DEMO_VIDEO, "--model", "builtin", *given)
+
+    assert done.stdout == "It is red.\n"
+    assert re.search(r"choice +0\.\d\d% +It is green\.", done.stderr)
 
 
 def test_how_the_answer_is_generated(run: Run, video: Path) -> None:

@@ -13,6 +13,7 @@ from video_tool import GenerationOptions, Sampling, VideoQA, errors
 from video_tool.question import AnswerOptions, AskOptions, SamplingOptions
 
 NAMES = [
+    "ChoiceScore",
     "Conversation",
     "FrameSequence",
     "FrameStamp",

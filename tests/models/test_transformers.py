@@ -60,7 +60,7 @@ def test_generation_ends_where_the_model_says_so(tmp_path: Path, qa: VideoQA) ->
     model = TransformersModel(qa.model, None, choose_hardware("cpu"))
     media = qa.read(VideoQuestion(question="What moves?", videos=(video(),), sampling=Sampling(num_frames=2)))
     prompt = build_prompt((place_media("What moves?", media),), model.processor, model.style)
-    said = model.generate(prompt, GenerationOptions(max_new_tokens=6), ignore_progress).tokens
+    said = model.generate(prompt, GenerationOptions(max_new_tokens=6), ignore_progress).said.tokens
     end = said[2]
     ending = write(tmp_path, end_tokens=(end,))
     answer = ending.ask("What moves?", [video()], num_frames=2, max_new_tokens=6)

@@ -48,6 +48,15 @@ def ask(
     timestamps: Timestamps = None,
     start: Start = None,
     end: End = None,
+    choices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choice",
+            metavar="TEXT",
+            help="The likeliest of these is the answer; repeatable, nothing is generated.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = None,
     max_new_tokens: Annotated[
         int, typer.Option(help="Most tokens that the answer may have.", rich_help_panel=_ANSWER)
     ] = 100,
@@ -102,6 +111,7 @@ def ask(
             timestamps=read_timestamps(timestamps),
             start=start,
             end=end,
+            choices=choices or (),
             max_new_tokens=max_new_tokens,
             max_seconds=max_seconds,
             stop=stop or (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -38,6 +39,8 @@ def receipt(answer: VideoAnswer) -> Table:
     usage = answer.usage
     table.add_row("tokens", Text(f"{usage.visual_tokens} visual + {usage.text_tokens} text → {usage.new_tokens} new"))
     table.add_row("seconds", _seconds(answer))
+    for choice in answer.choices:
+        table.add_row("choice", Text(f"{exp(choice.log_probability):7.2%}  {one_line(choice.text)}"))
     for warning in answer.warnings:
         table.add_row(Text("warning", style="yellow"), Text(one_line(warning)))
     limit = {"length": "--max-new-tokens", "time": "--max-seconds"}.get(answer.finish_reason)

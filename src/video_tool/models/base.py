@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from video_tool.answer import ModelInfo
+from video_tool.answer import ChoiceScore, ModelInfo
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Prompt, TemplateStyle
@@ -14,31 +14,40 @@ from video_tool.question import GenerationOptions
 
 
 @dataclass(frozen=True)
-class Generation:
-    """What came out of a model for one prompt.
+class Said:
+    """What a model came up with.
 
     Attributes:
         text: the new words alone.
-        visual_tokens: prompt tokens that stand for frames and images.
-        text_tokens: the other prompt tokens.
-        tokens: all that were generated, the closing one included.
+        tokens: all that were generated, the closing one included; none where choices were given.
         finish_reason: `stop` when the model had said all or came to a stop string, `length` when it ran into
             max_new_tokens, `time` when it ran into max_seconds.
+        choices: how likely the given choices were; the text is the likeliest.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    finish_reason: Literal["stop", "length", "time"]
+    choices: tuple[ChoiceScore, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What came out of a model for one prompt, and what it took.
+
+    Attributes:
+        said: the words.
+        visual_tokens: prompt tokens that stand for frames and images.
+        text_tokens: the other prompt tokens.
         prompt_seconds: tokens and pixel values.
         generate_seconds: the rest.
     """
 
-    text: str
+    said: Said
     visual_tokens: int
     text_tokens: int
-    tokens: tuple[int, ...]
-    finish_reason: Literal["stop", "length", "time"]
     prompt_seconds: float
     generate_seconds: float
-
-    @property
-    def new_tokens(self) -> int:
-        return len(self.tokens)
 
 
 OnText = Callable[[str], None]

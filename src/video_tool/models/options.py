@@ -19,6 +19,8 @@ def check_generation(options: GenerationOptions) -> None:
         raise QuestionError(f"max_new_tokens is {options.max_new_tokens}", hint="Allow the answer 1 token or more.")
     if options.max_seconds is not None and not 0 < options.max_seconds < math.inf:
         raise QuestionError(f"max_seconds is {options.max_seconds}", hint="Give a number above 0.")
+    if options.choices:
+        _check_choices(options)
     if "" in options.stop:
         raise QuestionError(
             "a stop string is empty", hint="Leave it out: every answer would end before its first word."
@@ -39,6 +41,19 @@ def check_generation(options: GenerationOptions) -> None:
             f"{drawn[0]} is given, and temperature 0 always takes the likeliest token",
             hint=f"Give a temperature above 0, or leave out {drawn[0]}.",
         )
+
+
+def _check_choices(options: GenerationOptions) -> None:
+    if len(options.choices) < 2 or len(set(options.choices)) < len(options.choices):
+        raise QuestionError("choices holds fewer than two, or one of them twice", hint="Give two or more.")
+    if not all(choice.strip() for choice in options.choices):
+        raise QuestionError("a choice is empty", hint="Give each choice its words.")
+    defaults = GenerationOptions()
+    for name in ("stop", "temperature", "top_p", "top_k", "repetition_penalty", "max_seconds"):
+        if getattr(options, name) != getattr(defaults, name):
+            raise QuestionError(
+                f"choices and {name} are given together", hint=f"Leave out {name}: nothing is generated with choices."
+            )
 
 
 def generate_arguments(options: GenerationOptions) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ModelInfo
 from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError, PlaceholderError
-from video_tool.models.base import Generation, OnText
+from video_tool.models.base import Generation, OnText, Said
+from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
 from video_tool.models.families import template_style
 from video_tool.models.hardware import Hardware
 from video_tool.models.listening import Listener
@@ -54,8 +55,6 @@ class TransformersModel:
             ContextLengthError: prompt and answer are longer than the model's context.
             OutOfMemoryError: the device does not hold the question.
         """
-        import torch
-
         asked = time.perf_counter()
         inputs = self.encode(prompt)
         ids: torch.Tensor = inputs["input_ids"]
@@ -65,35 +64,56 @@ class TransformersModel:
                 f"{type(self.processor).__name__} dropped the videos and images from the prompt",
                 hint="The checkpoint's processor does not know its own placeholders: use another checkpoint.",
             )
-        self._check_length(prompt, ids.shape[1], visual, options.max_new_tokens)
+        tokenizer = self.processor.tokenizer
+        new = longest_choice(tokenizer, options.choices) if options.choices else options.max_new_tokens
+        self._check_length(prompt, ids.shape[1], visual, new)
         encoded = time.perf_counter()
-        listener = Listener(self.processor.tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text)
+        if options.choices:
+            said = self._choose(inputs, options.choices, on_text)
+        else:
+            said = self._say(
+                inputs, options, Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text)
+            )
+        return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
+
+    def _say(self, inputs: Any, options: GenerationOptions, listener: Listener) -> Said:
+        import torch
+
+        prompt = inputs["input_ids"].shape[1]
+        with torch.inference_mode(), self._typed_errors(prompt), self._seeded(options.seed):
+            out = self._model.generate(**inputs, **generate_arguments(options), stopping_criteria=[listener])
+        if listener.failure is not None:
+            raise listener.failure
+        listener.finish(out)
+        new = tuple(out[0, prompt:].tolist())
+        said_all = bool(new) and new[-1] in closing_tokens(self._model)
+        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length")
+
+    def _choose(self, inputs: Any, choices: Sequence[str], on_text: OnText | None) -> Said:
+        import torch
+
+        with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]):
+            scores = score_choices(self._model, self.processor.tokenizer, inputs, choices)
+        best = max(scores, key=lambda score: score.log_probability)
+        if on_text is not None:
+            on_text(best.text)
+        return Said(best.text, (), "stop", scores)
+
+    @contextmanager
+    def _typed_errors(self, tokens: int) -> Generator[None]:
+        """Has what the model raises say what to do."""
+        import torch
+
         try:
-            with torch.inference_mode(), self._seeded(options.seed):
-                out = self._model.generate(**inputs, **generate_arguments(options), stopping_criteria=[listener])
+            yield
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(
-                f"{ids.shape[1]} tokens do not fit into the device's memory",
+                f"{tokens} tokens do not fit into the device's memory",
                 hint="Ask with fewer frames or videos.",
                 retryable=True,
             ) from error
         except ValueError as error:
             raise self._misfit(error) from error
-        if listener.failure is not None:
-            raise listener.failure
-        listener.finish(out)
-        new = out[0, ids.shape[1] :]
-        ends = self._model.generation_config.eos_token_id
-        said_all = len(new) > 0 and int(new[-1]) in ([ends] if isinstance(ends, int) else ends or [])
-        return Generation(
-            text=listener.text,
-            visual_tokens=visual,
-            text_tokens=ids.shape[1] - visual,
-            tokens=tuple(new.tolist()),
-            finish_reason="stop" if said_all else listener.stopped or "length",
-            prompt_seconds=encoded - asked,
-            generate_seconds=time.perf_counter() - encoded,
-        )
 
     @contextmanager
     def _seeded(self, seed: int | None) -> Generator[None]:
