@@ -137,8 +137,8 @@ def test_ids_pixels_and_tokens_are_those_of_plain_transformers(
     assert sorted(encoded) == sorted(by_hand)
     for name in encoded:
         assert torch.equal(encoded[name], by_hand[name]), name
-    assert list(generation.tokens) == tokens
-    assert answer.text == generation.text == plain.processor.decode(tokens, skip_special_tokens=True).strip()
+    assert list(generation.said.tokens) == tokens
+    assert answer.text == generation.said.text == plain.processor.decode(tokens, skip_special_tokens=True).strip()
     seen = FRAMES * len(videos) + len(pictures)
     assert by_hand["pixel_values"].shape[0] == seen
     assert answer.usage.visual_tokens == seen * TOKENS

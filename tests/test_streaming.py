@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +26,12 @@ def news() -> list[Progress]:
 
 @pytest.fixture(scope="module")
 def qa(news: list[Progress]) -> VideoQA:
-    settings = Settings(num_frames=6, allowed_roots=(DEMO_VIDEO.parent, "/tmp"))
-    return VideoQA("builtin", device="cpu", settings=settings, on_progress=news.append)
+    def hear(each: Progress) -> None:
+        news.append(each)
+        if each.stage == "generate":
+            time.sleep(0.01)  # this model says a token every few milliseconds: a thread that listens could not keep up
+
+    return VideoQA("builtin", device="cpu", settings=Settings(num_frames=6), on_progress=hear)
 
 
 @pytest.fixture(autouse=True)
@@ -57,17 +62,17 @@ def test_pieces_make_up_the_answer_that_asking_gives(qa: VideoQA) -> None:
 
 
 # drawn so hot that the answer goes on and on: a listener who leaves at once leaves long before its end
-ENDLESS: Any = {"temperature": 50.0, "seed": 1, "max_new_tokens": 300}
+ENDLESS: Any = {"temperature": 50.0, "seed": 1, "max_new_tokens": 200}
 
 
 def test_who_leaves_early_stops_the_model(qa: VideoQA, news: list[Progress]) -> None:
     stream = qa.stream(QUESTION, videos=[DEMO_VIDEO], **ENDLESS)
     next(stream)
     stream.close()
-    assert 0 < generated(news) < 100
+    assert 0 < generated(news) < 50
     news.clear()
     *_, answer = qa.stream(QUESTION, videos=[DEMO_VIDEO], **ENDLESS)
-    assert generated(news) > 150
+    assert generated(news) > 100
     assert isinstance(answer, VideoAnswer)
 
 
@@ -128,7 +133,7 @@ def test_an_event_loop_can_leave_early(qa: VideoQA, news: list[Progress]) -> Non
         await stream.aclose()
 
     asyncio.run(leave())
-    assert 0 < generated(news) < 100
+    assert 0 < generated(news) < 50
 
 
 def test_a_cancelled_task_stops_the_model(qa: VideoQA, news: list[Progress]) -> None:
@@ -145,7 +150,7 @@ def test_a_cancelled_task_stops_the_model(qa: VideoQA, news: list[Progress]) -> 
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(cancelled())
-    assert 0 < generated(news) < 200
+    assert 0 < generated(news) < 50
 
 
 def test_a_conversation_piece_by_piece(qa: VideoQA) -> None:

@@ -87,6 +87,13 @@ def test_choosing_agrees_with_asking(qa: VideoQA) -> None:
     assert next(qa.stream("What colour is it?", videos=[DEMO_VIDEO], choices=colours)) == said
 
 
+def test_a_choice_is_text_and_no_token(qa: VideoQA) -> None:
+    end = "<|im_end|>"
+    answer = asked(qa, end, "It is red.")
+    assert answer.choices[0].tokens > 3
+    assert answer.text == "It is red."
+
+
 @pytest.mark.parametrize(
     "options",
     [

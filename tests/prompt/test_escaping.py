@@ -14,8 +14,7 @@ from video_tool import FrameSequence, VideoQA
 from video_tool.builtin import CHECKPOINT
 from video_tool.errors import QuestionError
 from video_tool.frames import Media
-from video_tool.prompt import Message, TemplateStyle, build_prompt, place_media
-from video_tool.prompt.escaping import plain_words
+from video_tool.prompt import Message, TemplateStyle, build_prompt, place_media, plain_words
 
 WORDS = tokenizer()
 BUILTIN = AutoTokenizer.from_pretrained(CHECKPOINT)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ChoiceScore
+from video_tool.prompt import plain_words
 
 if TYPE_CHECKING:
     import torch
@@ -34,19 +36,25 @@ def score_choices(model: Any, tokenizer: Any, inputs: Any, choices: Sequence[str
         choices: their words.
     """
     ends = closing_tokens(model)
-    likeliest = int(model(**inputs).logits[0, -1].argmax())
+    likeliest = int(_last_logits(model, inputs, 1)[0].argmax())
     begins = tokenizer.decode([likeliest], skip_special_tokens=True)
     blank = begins[: len(begins) - len(begins.lstrip())]
     scores: list[ChoiceScore] = []
     for choice in choices:
-        said = tokenizer.encode(f"{blank}{choice}", add_special_tokens=False)
-        prompt = inputs["input_ids"].shape[1]
-        logits = model(**_followed_by(inputs, said)).logits[0, prompt - 1 :].float().log_softmax(-1)
+        said = tokenizer.encode(f"{blank}{plain_words(choice, tokenizer)}", add_special_tokens=False)
+        logits = _last_logits(model, _followed_by(inputs, said), len(said) + 1).float().log_softmax(-1)
         total = sum(float(logits[place, token]) for place, token in enumerate(said))
         if ends:
             total += float(logits[len(said), ends].logsumexp(0))
         scores.append(ChoiceScore(text=choice, log_probability=total, tokens=len(said) + bool(ends)))
     return tuple(scores)
+
+
+def _last_logits(model: Any, inputs: Any, count: int) -> torch.Tensor:
+    """Of the last tokens: (count, vocabulary). Where the model can, those of the others are not made at all."""
+    kept = {"logits_to_keep": count} if "logits_to_keep" in signature(model.forward).parameters else {}
+    last: torch.Tensor = model(**inputs, **kept, use_cache=False).logits[0, -count:]
+    return last
 
 
 def _followed_by(inputs: Any, tokens: Sequence[int]) -> dict[str, torch.Tensor]:
