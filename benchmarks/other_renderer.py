@@ -261,7 +261,7 @@ def _encode(rng: np.random.Generator, path: pathlib.Path, canvas: _Canvas, rende
         for image in map(render, range(canvas.total)):
             if pix_fmt == "pal8":
                 indices = np.asarray(image.quantize(palette=palette, dither=dither), np.uint8)
-                frame = av.VideoFrame.from_ndarray((indices, argb), "pal8")  # type: ignore[arg-type]
+                frame = av.VideoFrame.from_ndarray((indices, argb), "pal8")  # type: ignore[arg-type]  # the stubs know no palettes
             else:
                 frame = av.VideoFrame.from_ndarray(np.asarray(image), "rgb24")
             container.mux(stream.encode(frame))

@@ -65,6 +65,19 @@ def test_pieces_make_up_the_answer_that_asking_gives(qa: VideoQA) -> None:
 ENDLESS: Any = {"temperature": 50.0, "seed": 1, "max_new_tokens": 200}
 
 
+def test_the_receipt_tells_what_loading_took() -> None:
+    fresh = VideoQA("builtin", device="cpu")
+    _, first = told(list(fresh.stream(QUESTION, videos=[DEMO_VIDEO])))
+    _, second = told(list(fresh.stream(QUESTION, videos=[DEMO_VIDEO])))
+    assert first.timings.load > 10 * second.timings.load
+
+    async def last() -> Any:
+        return [piece async for piece in VideoQA("builtin", device="cpu").astream(QUESTION, videos=[DEMO_VIDEO])]
+
+    _, answer = told(asyncio.run(last()))
+    assert answer.timings.load > 10 * second.timings.load
+
+
 def test_who_leaves_early_stops_the_model(qa: VideoQA, news: list[Progress]) -> None:
     stream = qa.stream(QUESTION, videos=[DEMO_VIDEO], **ENDLESS)
     next(stream)

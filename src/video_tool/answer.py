@@ -7,11 +7,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
+    """What is told to users: it does not change, and holds nothing but its fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FrameStamp(_Record):
+class FrameStamp(Record):
     """One frame that was looked at."""
 
     video: int = Field(description="Which video, counted from 0 in the order given.")
@@ -19,7 +21,7 @@ class FrameStamp(_Record):
     timestamp: float = Field(description="When the frame is shown, in seconds from the video's start.")
 
 
-class VideoInfo(_Record):
+class VideoInfo(Record):
     """A video that was read."""
 
     name: str = Field(description="Its file name, or what it was called by.")
@@ -35,7 +37,7 @@ class VideoInfo(_Record):
     from_cache: bool = Field(default=False, description="Whether its file had been downloaded earlier.")
 
 
-class Usage(_Record):
+class Usage(Record):
     """Tokens spent."""
 
     visual_tokens: int = Field(description="Prompt tokens that stand for frames and images.")
@@ -43,7 +45,7 @@ class Usage(_Record):
     new_tokens: int = Field(description="Tokens generated.")
 
 
-class Timings(_Record):
+class Timings(Record):
     """Seconds spent in each stage."""
 
     fetch: float = Field(description="Getting the files.")
@@ -54,7 +56,7 @@ class Timings(_Record):
     total: float = Field(description="All of the call.")
 
 
-class ModelInfo(_Record):
+class ModelInfo(Record):
     """The model that answered, and how it ran."""
 
     id: str = Field(description="As it was asked for.")
@@ -65,7 +67,7 @@ class ModelInfo(_Record):
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
 
 
-class ChoiceScore(_Record):
+class ChoiceScore(Record):
     """How likely one of the given choices was."""
 
     text: str = Field(description="The choice.")
@@ -75,7 +77,7 @@ class ChoiceScore(_Record):
     tokens: int = Field(description="How many tokens it has, the closing one included.")
 
 
-class VideoAnswer(_Record):
+class VideoAnswer(Record):
     """The model's words, and the receipt for them."""
 
     text: str = Field(description="The model's words, and nothing of the prompt.")

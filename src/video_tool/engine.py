@@ -140,9 +140,9 @@ class VideoQA:
         asked = VideoQuestion.of(question, videos, images, options)
         began = time.perf_counter()
         media = await asyncio.to_thread(self.read, asked)
-        await asyncio.to_thread(self.load)
+        load = await asyncio.to_thread(self.load)
         message = place_media(asked.question, media)
-        pieces = TextStream(partial(self.reply, (message,), media, asked.generation, began))
+        pieces = TextStream(partial(self.reply, (message,), media, asked.generation, began, load))
         try:
             while isinstance(piece := await asyncio.to_thread(pieces.take), str):
                 yield piece
@@ -184,10 +184,12 @@ class VideoQA:
         _check(question)
         return Media.read(question, self.settings, self.on_progress, self._frame_size)
 
-    def load(self) -> None:
-        """Has the model loaded, if it is not yet. Raises `ModelError` as `ask` does."""
+    def load(self) -> float:
+        """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
+        asked = time.perf_counter()
         with self._lock:
             self._load()
+        return time.perf_counter() - asked
 
     def reply(
         self,
@@ -195,6 +197,7 @@ class VideoQA:
         media: Media,
         options: GenerationOptions,
         began: float,
+        load: float = 0.0,
         on_text: OnText | None = None,
     ) -> VideoAnswer:
         """The model's next words in a conversation whose media are read already.
@@ -204,6 +207,7 @@ class VideoQA:
             media: what the messages show, for the receipt.
             options: how to generate.
             began: `time.perf_counter()` when the question came in.
+            load: seconds that were spent on loading the model for it already.
             on_text: told what each token adds to the text; what it raises ends generating.
         """
         check_generation(options)
@@ -214,14 +218,14 @@ class VideoQA:
             prompt = build_prompt(messages, model.processor, model.style)
             built = time.perf_counter()
             generation = model.generate(prompt, options, self.on_progress, on_text)
-        return _receipt(model, generation, media, began, load=loaded - asked, prompt=built - loaded)
+        return _receipt(model, generation, media, began, load=load + loaded - asked, prompt=built - loaded)
 
     def reply_in_pieces(
         self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
     ) -> Generator[str | VideoAnswer]:
         """`reply` as `stream` gives it."""
-        self.load()  # in this thread: who interrupts it is not kept waiting for the end
-        pieces = TextStream(partial(self.reply, messages, media, options, began))
+        load = self.load()  # in this thread: who interrupts it is not kept waiting for the end
+        pieces = TextStream(partial(self.reply, messages, media, options, began, load))
         try:
             while isinstance(piece := pieces.take(), str):
                 yield piece

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ def qa() -> VideoQA:
     return VideoQA("builtin")
 
 
-def clip(seed: int, **given: object) -> Clip:
-    return random_clip(np.random.default_rng(seed), width=160, height=120, **given)  # type: ignore[arg-type]
+def clip(seed: int, **given: Any) -> Clip:
+    return random_clip(np.random.default_rng(seed), width=160, height=120, **given)
 
 
 def frames(of: Clip, count: int = 12) -> FrameSequence:

@@ -2,6 +2,7 @@ import inspect
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -10,7 +11,7 @@ from video_tool.answer import VideoAnswer
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.cli import ask as ask_module
 from video_tool.cli import options
-from video_tool.question import GenerationOptions
+from video_tool.question import GenerationOptions, Strategy
 from video_tool.settings import Settings
 
 WHAT = "What happens in the video?"
@@ -98,6 +99,7 @@ def test_defaults_are_those_of_the_engine() -> None:
     assert parameters["max_new_tokens"].default == defaults.max_new_tokens
     assert parameters["temperature"].default == defaults.temperature
     assert Settings.model_fields["num_frames"].default == options.DEFAULT_NUM_FRAMES
+    assert get_args(get_args(options.Strategy)[0]) == get_args(Strategy)
 
 
 def _only_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import LlavaForConditionalGeneration
@@ -103,6 +104,8 @@ def test_a_choice_is_text_and_no_token(qa: VideoQA) -> None:
         {"choices": ["one", "two"], "stop": ["x"]},
         {"choices": ["one", "two"], "temperature": 1.0},
         {"choices": ["one", "two"], "max_seconds": 1.0},
+        {"choices": ["one", "two"], "max_new_tokens": 5},
+        {"choices": ["one", "two"], "seed": 1},
     ],
 )
 def test_choices_that_make_no_sense(qa: VideoQA, options: dict[str, Any]) -> None:
@@ -112,8 +115,6 @@ def test_choices_that_make_no_sense(qa: VideoQA, options: dict[str, Any]) -> Non
 
 
 def test_a_choice_that_does_not_fit_the_context(qa: VideoQA) -> None:
-    import numpy as np
-
     video = FrameSequence(np.zeros((4, 64, 64, 3), np.uint8), fps=2)
     with pytest.raises(ContextLengthError):
         qa.ask(QUESTION, videos=[video], choices=["It is red.", "red " * 5000])

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from video_tool.answer import VideoInfo
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from video_tool.answer import Record, VideoInfo
 
 
-class StreamInfo(_Record):
+class StreamInfo(Record):
     """One stream of a file, as FFmpeg describes it; what it does not know is None."""
 
     index: int = Field(description="Its number in the file.")
@@ -36,7 +32,7 @@ class StreamInfo(_Record):
     channels: int | None = Field(default=None, description="Channels of sound.")
 
 
-class Ceiling(_Record):
+class Ceiling(Record):
     """One limit, and what it is held against."""
 
     setting: str = Field(description="The setting that says it: max_pixels, max_video_frames or max_video_seconds.")
@@ -45,14 +41,14 @@ class Ceiling(_Record):
     exceeded: bool = Field(description="Whether the video is above it.")
 
 
-class Refusal(_Record):
+class Refusal(Record):
     """Why a question about the video would be refused."""
 
     message: str = Field(description="What is wrong.")
     hint: str = Field(description="What to do.")
 
 
-class VideoReport(_Record):
+class VideoReport(Record):
     """What is known of a video, and whether it would be looked at."""
 
     name: str = Field(description="Its file name, or what it was called by.")

@@ -21,7 +21,8 @@ def closing_tokens(model: Any) -> list[int]:
 
 def longest_choice(tokenizer: Any, choices: Sequence[str]) -> int:
     """The most tokens that one of the choices may take, with what stands before and behind it."""
-    return max(len(tokenizer.encode(f"\n{choice}", add_special_tokens=False)) for choice in choices) + 1
+    words = (f"\n{plain_words(choice, tokenizer)}" for choice in choices)
+    return max(len(tokenizer.encode(each, add_special_tokens=False)) for each in words) + 1
 
 
 def score_choices(model: Any, tokenizer: Any, inputs: Any, choices: Sequence[str]) -> tuple[ChoiceScore, ...]:

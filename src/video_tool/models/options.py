@@ -49,8 +49,8 @@ def _check_choices(options: GenerationOptions) -> None:
     if not all(choice.strip() for choice in options.choices):
         raise QuestionError("a choice is empty", hint="Give each choice its words.")
     defaults = GenerationOptions()
-    for name in ("stop", "temperature", "top_p", "top_k", "repetition_penalty", "max_seconds"):
-        if getattr(options, name) != getattr(defaults, name):
+    for name in GenerationOptions.model_fields:
+        if name != "choices" and getattr(options, name) != getattr(defaults, name):
             raise QuestionError(
                 f"choices and {name} are given together", hint=f"Leave out {name}: nothing is generated with choices."
             )
