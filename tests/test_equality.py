@@ -129,9 +129,9 @@ def test_ids_pixels_and_tokens_are_those_of_plain_transformers(
     media = qa.read(
         VideoQuestion(question=case.question, videos=videos, images=pictures, sampling=Sampling(num_frames=FRAMES))
     )
-    prompt = build_prompt((place_media(case.question, media),), model.processor, model.style)
-    encoded = model.encode(prompt)
-    generation = model.generate(prompt, GenerationOptions(max_new_tokens=NEW), ignore_progress)
+    messages = (place_media(case.question, media),)
+    encoded = model.encode(build_prompt(messages, model.processor, model.style))
+    generation = model.generate(messages, GenerationOptions(max_new_tokens=NEW), ignore_progress)
     answer = qa.ask(case.question, videos, pictures, num_frames=FRAMES, max_new_tokens=NEW)
 
     assert sorted(encoded) == sorted(by_hand)

@@ -16,7 +16,7 @@ from video_tool.errors import QuestionError
 from video_tool.frames import FrameSize, Media
 from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation
 from video_tool.progress import OnProgress, Progress, ignore_progress
-from video_tool.prompt import Message, build_prompt, place_media
+from video_tool.prompt import Message, place_media
 from video_tool.question import (
     AskOptions,
     GenerationOptions,
@@ -215,10 +215,8 @@ class VideoQA:
             asked = time.perf_counter()
             model = self._load()
             loaded = time.perf_counter()
-            prompt = build_prompt(messages, model.processor, model.style)
-            built = time.perf_counter()
-            generation = model.generate(prompt, options, self.on_progress, on_text)
-        return _receipt(model, generation, media, began, load=load + loaded - asked, prompt=built - loaded)
+            generation = model.generate(messages, options, self.on_progress, on_text)
+        return _receipt(model, generation, media, began, load + loaded - asked)
 
     def reply_in_pieces(
         self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
@@ -257,9 +255,7 @@ def _check(question: VideoQuestion) -> None:
     check_generation(question.generation)
 
 
-def _receipt(
-    model: VideoLanguageModel, generation: Generation, media: Media, began: float, *, load: float, prompt: float
-) -> VideoAnswer:
+def _receipt(model: VideoLanguageModel, generation: Generation, media: Media, began: float, load: float) -> VideoAnswer:
     return VideoAnswer(
         text=generation.said.text,
         frames=tuple(
@@ -279,7 +275,7 @@ def _receipt(
             fetch=sum(video.fetch_seconds for video in media.videos),
             decode=sum(video.decode_seconds for video in media.videos),
             load=load,
-            prompt=prompt + generation.prompt_seconds,
+            prompt=generation.prompt_seconds,
             generate=generation.generate_seconds,
             total=time.perf_counter() - began,
         ),

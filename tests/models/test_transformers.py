@@ -17,7 +17,7 @@ from video_tool.errors import CheckpointError, ContextLengthError, PlaceholderEr
 from video_tool.models.hardware import choose_hardware
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
-from video_tool.prompt import build_prompt, place_media
+from video_tool.prompt import place_media
 from video_tool.question import GenerationOptions, Sampling, VideoQuestion
 
 
@@ -59,8 +59,9 @@ def test_generation_ends_where_the_model_says_so(tmp_path: Path, qa: VideoQA) ->
     """An end token that the model is known to say: the third of its answer."""
     model = TransformersModel(qa.model, None, choose_hardware("cpu"))
     media = qa.read(VideoQuestion(question="What moves?", videos=(video(),), sampling=Sampling(num_frames=2)))
-    prompt = build_prompt((place_media("What moves?", media),), model.processor, model.style)
-    said = model.generate(prompt, GenerationOptions(max_new_tokens=6), ignore_progress).said.tokens
+    said = model.generate(
+        (place_media("What moves?", media),), GenerationOptions(max_new_tokens=6), ignore_progress
+    ).said.tokens
     end = said[2]
     ending = write(tmp_path, end_tokens=(end,))
     answer = ending.ask("What moves?", [video()], num_frames=2, max_new_tokens=6)

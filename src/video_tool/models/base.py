@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from video_tool.answer import ChoiceScore, ModelInfo
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
-from video_tool.prompt import Prompt, TemplateStyle
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
 
@@ -33,13 +33,13 @@ class Said:
 
 @dataclass(frozen=True)
 class Generation:
-    """What came out of a model for one prompt, and what it took.
+    """What came out of a model for one conversation, and what it took.
 
     Attributes:
         said: the words.
         visual_tokens: prompt tokens that stand for frames and images.
         text_tokens: the other prompt tokens.
-        prompt_seconds: tokens and pixel values.
+        prompt_seconds: from messages to tokens and pixel values.
         generate_seconds: the rest.
     """
 
@@ -63,22 +63,16 @@ class VideoLanguageModel(Protocol):
         ...
 
     @property
-    def processor(self) -> Any:
-        """Holds the chat template: what `build_prompt` renders with."""
-        ...
-
-    @property
-    def style(self) -> TemplateStyle:
-        """How its prompts stand for videos."""
-        ...
-
-    @property
     def frame_size(self) -> FrameSize | None:
         """The size to which it would resize every frame, and would do nothing else before it scales the pixels."""
         ...
 
     def generate(
-        self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None = None
+        self,
+        messages: Sequence[Message],
+        options: GenerationOptions,
+        on_progress: OnProgress,
+        on_text: OnText | None = None,
     ) -> Generation:
-        """Answers one prompt."""
+        """The next words in a conversation whose last turn is the user's."""
         ...

@@ -19,7 +19,7 @@ from video_tool.models.loading import first_line, load
 from video_tool.models.options import generate_arguments
 from video_tool.models.resizing import frame_size
 from video_tool.progress import OnProgress
-from video_tool.prompt import Prompt, TemplateStyle
+from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
@@ -45,17 +45,23 @@ class TransformersModel:
         )
 
     def generate(
-        self, prompt: Prompt, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None = None
+        self,
+        messages: Sequence[Message],
+        options: GenerationOptions,
+        on_progress: OnProgress,
+        on_text: OnText | None = None,
     ) -> Generation:
-        """Answers one prompt.
+        """The next words in a conversation.
 
         Raises:
-            PlaceholderError: the processor lost the videos and images on the way.
+            PlaceholderError: template or processor lost videos or images on the way.
+            QuestionError: words can't be kept from being read as tokens.
             CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
             OutOfMemoryError: the device does not hold the question.
         """
         asked = time.perf_counter()
+        prompt = build_prompt(messages, self.processor, self.style)
         inputs = self.encode(prompt)
         ids: torch.Tensor = inputs["input_ids"]
         visual = self._visual_tokens(ids)
