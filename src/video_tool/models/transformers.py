@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ModelInfo
-from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError, PlaceholderError
+from video_tool.errors import ContextLengthError, OutOfMemoryError
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
-from video_tool.models.families import template_style
+from video_tool.models.families import family_of
 from video_tool.models.hardware import Hardware
 from video_tool.models.listening import Listener
-from video_tool.models.loading import first_line, load
+from video_tool.models.loading import load
 from video_tool.models.options import generate_arguments
 from video_tool.models.resizing import frame_size
 from video_tool.progress import OnProgress
@@ -32,9 +32,10 @@ class TransformersModel:
     def __init__(self, model: str | Path, revision: str | None, hardware: Hardware) -> None:
         loaded = load(model, revision, hardware)
         self._model, self.processor = loaded.model, loaded.processor
-        self.style: TemplateStyle = template_style(self.processor)
-        self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
         config = self._model.config
+        self.family = family_of(self.processor, config)
+        self.style: TemplateStyle = self.family.style
+        self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
         self.info = ModelInfo(
             id=str(model),
             revision=loaded.revision,
@@ -54,6 +55,7 @@ class TransformersModel:
         """The next words in a conversation.
 
         Raises:
+            PromptError: videos that the model does not take, or not together.
             PlaceholderError: template or processor lost videos or images on the way.
             QuestionError: words can't be kept from being read as tokens.
             CheckpointError: the processor's configuration does not fit the model.
@@ -61,15 +63,10 @@ class TransformersModel:
             OutOfMemoryError: the device does not hold the question.
         """
         asked = time.perf_counter()
-        prompt = build_prompt(messages, self.processor, self.style)
+        prompt = build_prompt(self.family.arrange(messages), self.processor, self.style)
         inputs = self.encode(prompt)
         ids: torch.Tensor = inputs["input_ids"]
-        visual = self._visual_tokens(ids)
-        if (prompt.images or prompt.videos) and not visual:
-            raise PlaceholderError(
-                f"{type(self.processor).__name__} dropped the videos and images from the prompt",
-                hint="The checkpoint's processor does not know its own placeholders: use another checkpoint.",
-            )
+        visual = self.family.visual(ids)
         tokenizer = self.processor.tokenizer
         new = longest_choice(tokenizer, options.choices) if options.choices else options.max_new_tokens
         self._check_length(prompt, ids.shape[1], visual, new)
@@ -119,7 +116,7 @@ class TransformersModel:
                 retryable=True,
             ) from error
         except ValueError as error:
-            raise self._misfit(error) from error
+            raise self.family.misfit(error) from error
 
     @contextmanager
     def _seeded(self, seed: int | None) -> Generator[None]:
@@ -135,50 +132,13 @@ class TransformersModel:
             yield
 
     def encode(self, prompt: Prompt) -> Any:
-        """What the model takes: token ids and pixel values, on its device.
-
-        Raises:
-            CheckpointError: the processor's configuration does not fit the model.
-        """
-        from PIL import Image
-
-        media: dict[str, Any] = {}
-        if prompt.images:
-            media["images"] = [Image.fromarray(image) for image in prompt.images]
-        if prompt.videos:
-            media["videos"] = [list(video.images) for video in prompt.videos]
-            # the frames are chosen already: the processor must neither drop nor repeat any
-            media["do_sample_frames"] = False
-            media["video_metadata"] = [
-                {
-                    "total_num_frames": video.info.total_frames,
-                    "fps": video.info.fps,
-                    "duration": video.info.duration,
-                    "frames_indices": list(video.indices),
-                    "width": video.info.width,
-                    "height": video.info.height,
-                }
-                for video in prompt.videos
-            ]
-        first = self.processor.tokenizer.bos_token
-        # a template that writes the opening token itself must not get a second one
-        special = {"add_special_tokens": False} if first and prompt.text.startswith(first) else {}
-        try:
-            inputs = self.processor(text=prompt.text, return_tensors="pt", **media, **special)
-        except (TypeError, ValueError) as error:
-            raise self._misfit(error) from error
-        return inputs.to(self._model.device, dtype=self._model.dtype)
-
-    def _misfit(self, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            f"{self.info.id}: {type(self.processor).__name__} and the model do not fit together: {first_line(error)}",
-            hint="The checkpoint's processor configuration is incomplete or another model's: use another checkpoint.",
-        )
-
-    def _visual_tokens(self, ids: torch.Tensor) -> int:
-        names = ("image_token_id", "video_token_id")
-        tokens = {getattr(self._model.config, name, None) for name in names}
-        return sum(int((ids == token).sum()) for token in tokens if token is not None)
+        """What the model takes: token ids and pixel values, on its device. Raises as `Family.encode` does."""
+        inputs = self.family.encode(prompt).to(self._model.device)
+        for name, value in inputs.items():
+            # pixels, not numbers such as the seconds between frames
+            if getattr(value, "ndim", 0) > 1 and value.is_floating_point():
+                inputs[name] = value.to(self._model.dtype)
+        return inputs
 
     def _check_length(self, prompt: Prompt, tokens: int, visual: int, new: int) -> None:
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
