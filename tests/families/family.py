@@ -37,11 +37,17 @@ class Family:
         name: how its makers call it.
         processor: makes a small one of the real class.
         config: makes the configuration of a small model that fits a processor.
-        prompt: what the chat template makes of a question, with {media} and {question}.
+        prompt: what the chat template makes of a question, with {media} and {question}; {space} is a blank that some
+            write where no image comes first.
         image: what stands for one image in it.
         video: what stands for one video; empty where a video is as many images as it has frames.
         images_first: whether the template puts images before videos.
+        mixes: whether a prompt may hold images beside videos; else an image is handed over as a video of one frame.
+        equal: whether all videos of a prompt must have equally many frames.
+        equal_images: whether all images of a prompt must have one shape.
+        times: what the prompt says of when frames are shown, given their seconds; None where it says nothing.
         max_frames: the most frames of a video that the checkpoint says it takes.
+        kinds: which kinds of checkpoint were tested.
         needs: what has to be installed beyond Transformers.
     """
 
@@ -52,7 +58,12 @@ class Family:
     image: str
     video: str = ""
     images_first: bool = False
+    mixes: bool = True
+    equal: bool = False
+    equal_images: bool = False
+    times: Callable[[list[float]], list[str]] | None = None
     max_frames: int | None = None
+    kinds: tuple[str, ...] = ("chat",)
     needs: tuple[str, ...] = ("torchvision",)
 
     def write(self, folder: Path) -> Path:
@@ -78,8 +89,22 @@ class Family:
         """The prompt that a careful user would write for a question about media such as `video` and `image`."""
         if self.images_first:
             media = sorted(media)
+        if not self.mixes and "video" in media:
+            media = ["video"] * len(media)
         pieces = {"image": self.image, "video": self.video or self.image * frames}
-        return self.prompt.format(media="".join(pieces[kind] for kind in media), question=question)
+        space = "" if media[0] == "image" else " "
+        return self.prompt.format(media="".join(pieces[kind] for kind in media), question=question, space=space)
+
+
+def pairs(seconds: list[float]) -> list[tuple[float, float]]:
+    """The times of frames that are seen two by two, the last by itself where their number is odd."""
+    if len(seconds) % 2:
+        seconds = [*seconds, seconds[-1]]
+    return list(zip(seconds[::2], seconds[1::2], strict=True))
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds // 60):02d}:{int(seconds % 60):02d}"
 
 
 def ids(processor: Any) -> dict[str, Any]:

@@ -230,6 +230,7 @@ FAMILIES = (
         image="<image>",
         video="<video>",
         images_first=True,
+        equal=True,
     ),
     Family(
         "LLaVA-NeXT-Video",
@@ -239,6 +240,7 @@ FAMILIES = (
         image="<image>\n",
         video="<video>\n",
         images_first=True,
+        equal=True,
     ),
     Family(
         "Video-LLaVA",
@@ -248,6 +250,7 @@ FAMILIES = (
         image="<image>\n",
         video="<video>\n",
         images_first=True,
+        equal=True,
         max_frames=8,
     ),
     Family(
@@ -259,6 +262,8 @@ FAMILIES = (
         image="<|image|>",
         video="<|video|>",
         images_first=True,
+        equal=True,
+        equal_images=True,
         needs=("torchvision", "timm"),
     ),
 )

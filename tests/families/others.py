@@ -6,7 +6,7 @@ from typing import Any
 
 import transformers as t
 
-from tests.families.family import TEXT, VISION, Family, ids
+from tests.families.family import TEXT, VISION, Family, clock, ids
 from tests.families.tokens import tokenizer
 
 _IDEFICS = """\
@@ -289,9 +289,11 @@ FAMILIES = (
         "SmolVLM2",
         _smolvlm_processor,
         lambda processor: _idefics_config(processor, t.SmolVLMConfig),
-        "<|im_start|>User: {media}{question}<end_of_utterance>\nAssistant:",
+        "<|im_start|>User:{space}{media}{question}<end_of_utterance>\nAssistant:",
         image="<image>",
         video="<video>",
+        mixes=False,
+        times=lambda seconds: [f"Frame from {clock(second)}:" for second in seconds],
         max_frames=64,
         needs=("torchvision", "num2words"),
     ),
@@ -310,6 +312,7 @@ FAMILIES = (
         _CHAT_PROMPT,
         image="<IMG_CONTEXT>\n",
         video="<video>\n",
+        equal=True,
     ),
     Family(
         "Gemma 3",
@@ -326,6 +329,7 @@ FAMILIES = (
         "<bos><|turn>user\n{media}{question}<turn|>\n<|turn>model\n",
         image="\n\n<|image|>\n\n",
         video="\n\n<|video|>\n\n",
+        times=lambda seconds: [f"{clock(second)} <|image>" for second in seconds],
     ),
     Family(
         "LFM2-VL",

@@ -6,7 +6,7 @@ from typing import Any
 
 import transformers as t
 
-from tests.families.family import TEXT, VISION, Family, ids
+from tests.families.family import TEXT, VISION, Family, ids, pairs
 from tests.families.tokens import tokenizer
 
 _VIDEO = "<|vision_start|><|video_pad|><|vision_end|>"
@@ -209,6 +209,11 @@ _GLM_PROMPT = "[gMASK]<sop><|user|>\n{media}{question}<|assistant|>\n"
 _GLM_IMAGE = "<|begin_of_image|><|image|><|end_of_image|>"
 _GLM_VIDEO = "<|begin_of_video|><|video|><|end_of_video|>"
 
+
+def _means(seconds: list[float]) -> list[str]:
+    return [f"<{sum(pair) / 2:.1f} seconds>" for pair in pairs(seconds)]
+
+
 FAMILIES = (
     Family(
         "Qwen2-VL",
@@ -229,10 +234,24 @@ FAMILIES = (
         max_frames=768,
     ),
     Family(
-        "Qwen3-VL", _qwen_3_processor, _qwen_3_config, _QWEN_PROMPT, image=_IMAGE, video=_VIDEO, max_frames=768
+        "Qwen3-VL",
+        _qwen_3_processor,
+        _qwen_3_config,
+        _QWEN_PROMPT,
+        image=_IMAGE,
+        video=_VIDEO,
+        times=_means,
+        max_frames=768,
     ),
     Family(
-        "Qwen3.5", _qwen_3_processor, _qwen_3_5_config, _QWEN_PROMPT, image=_IMAGE, video=_VIDEO, max_frames=768
+        "Qwen3.5",
+        _qwen_3_processor,
+        _qwen_3_5_config,
+        _QWEN_PROMPT,
+        image=_IMAGE,
+        video=_VIDEO,
+        times=_means,
+        max_frames=768,
     ),
     Family(
         "VideoLLaMA3",
@@ -241,6 +260,7 @@ FAMILIES = (
         _QWEN_PROMPT,
         image="<|image_pad|>\n",
         video="<|video_pad|>\n",
+        times=lambda seconds: [f"Time {second:.1f}s:" for second in seconds],
         max_frames=180,
     ),
     Family(
@@ -250,6 +270,8 @@ FAMILIES = (
         _GLM_PROMPT,
         image=_GLM_IMAGE,
         video=_GLM_VIDEO,
+        mixes=False,
+        times=lambda seconds: [f"<|end_of_image|>{int(first)}" for first, _ in pairs(seconds)],
     ),
     Family(
         "GLM-4.6V",
@@ -258,5 +280,7 @@ FAMILIES = (
         _GLM_PROMPT,
         image=_GLM_IMAGE,
         video=_GLM_VIDEO,
+        mixes=False,
+        times=lambda seconds: [f"<|end_of_image|>{first:.1f} seconds" for first, _ in pairs(seconds)],
     ),
 )

@@ -129,13 +129,7 @@ class Family:
         try:
             inputs = self._process(prompt.text, prompt.images, prompt.videos)
         except _MISFITS as error:
-            if len(set(counts)) > 1:
-                raise PromptError(
-                    f"{self._name} takes videos of equally many frames alone, and these have "
-                    f"{', '.join(map(str, counts))}",
-                    hint=f"Ask with num_frames={min(counts)}, or about one video at a time.",
-                ) from error
-            raise self.misfit(error) from error
+            raise (self._uneven(prompt) or self.misfit(error)) from error
         check_encoded(inputs, prompt, self.visual(inputs["input_ids"]), self._pairs, self._name)
         return inputs
 
@@ -164,6 +158,28 @@ class Family:
             return self._counter.images(images) + self._counter.videos(videos)
         except _MISFITS as error:
             raise self.misfit(error) from error
+
+    def _uneven(self, prompt: Prompt) -> PromptError | None:
+        """Where the media are at fault: processors that stack them fail with videos of different lengths and the like."""
+        counts = [len(video.images) for video in prompt.videos]
+        if len(set(counts)) > 1 and self._takes((), prompt.videos[:1]):
+            return PromptError(
+                f"{self._name} takes videos of equally many frames alone, and these have {', '.join(map(str, counts))}",
+                hint=f"Ask with num_frames={min(counts)}, or about one video at a time.",
+            )
+        if len({image.shape for image in prompt.images}) > 1 and self._takes(prompt.images[:1], ()):
+            return PromptError(
+                f"{self._name} takes images of one shape alone, and these differ",
+                hint="Give images of one width and height, or one at a time.",
+            )
+        return None
+
+    def _takes(self, images: Sequence[NDArray[np.uint8]], videos: Sequence[Frames]) -> bool:
+        try:
+            self._process(self._placeholders(len(images), len(videos)), images, videos)
+        except _MISFITS:
+            return False
+        return True
 
     def misfit(self, error: Exception) -> CheckpointError:
         """What an error of the processor or the model says, as one of ours."""
