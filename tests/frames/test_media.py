@@ -10,7 +10,7 @@ from tests.frames.videos import numbered, write_frames
 from tests.serve import serve
 from video_tool.frames import Media
 from video_tool.progress import ignore_progress
-from video_tool.question import VideoQuestion
+from video_tool.question import Sampling
 from video_tool.settings import Settings
 
 
@@ -24,12 +24,9 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with serve() as site:
 
         def media(settings: Settings) -> Media:
-            question = VideoQuestion(
-                question="What?",
-                videos=(site.put("/cats.mp4", video, content_type="video/mp4"),),
-                images=(site.put("/red.png", picture.getvalue(), content_type="image/png"),),
-            )
-            return Media.read(question, settings, ignore_progress, lambda: None)
+            videos = (site.put("/cats.mp4", video, content_type="video/mp4"),)
+            images = (site.put("/red.png", picture.getvalue(), content_type="image/png"),)
+            return Media.read(videos, images, Sampling(), settings, ignore_progress, lambda: None)
 
         yield media
 

@@ -1,16 +1,16 @@
-"""All videos and images of one question or conversation, fetched and read."""
+"""All videos and images of one question, fetched and read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from video_tool.frames.decoding import FrameSize
 from video_tool.frames.images import read_image
 from video_tool.frames.reading import Frames, read_video
 from video_tool.progress import OnProgress
-from video_tool.question import VideoQuestion
+from video_tool.question import ImageInput, Sampling, VideoInput
 from video_tool.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,15 +34,19 @@ class Media:
     @classmethod
     def read(
         cls,
-        question: VideoQuestion,
+        videos: Sequence[VideoInput],
+        images: Sequence[ImageInput],
+        sampling: Sampling,
         settings: Settings,
         on_progress: OnProgress,
         frame_size: Callable[[], FrameSize | None],
     ) -> Self:
-        """Fetches and reads what the question is about.
+        """Fetches and reads what a question is about.
 
         Args:
-            question: the videos and images, and which frames.
+            videos: however they are given.
+            images: however they are given.
+            sampling: which frames of each video.
             settings: ceilings and defaults.
             on_progress: told about downloads and frames.
             frame_size: in which size the model wants frames; asked once a file is known to be a video.
@@ -54,12 +58,7 @@ class Media:
         """
         warnings: list[str] = []
         return cls(
-            tuple(read_video(video, question.sampling, settings, on_progress, frame_size) for video in question.videos),
-            tuple(read_image(image, settings, on_progress, warnings.append) for image in question.images),
+            tuple(read_video(video, sampling, settings, on_progress, frame_size) for video in videos),
+            tuple(read_image(image, settings, on_progress, warnings.append) for image in images),
             tuple(warnings),
         )
-
-    def kept(self) -> Self:
-        """The same for a later turn, which no longer spends time on getting it."""
-        videos = (replace(video, fetch_seconds=0.0, decode_seconds=0.0) for video in self.videos)
-        return replace(self, videos=tuple(videos))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,10 @@ class Frames:
     warnings: tuple[str, ...] = ()
     fetch_seconds: float = 0.0
     decode_seconds: float = 0.0
+
+    def kept(self) -> Self:
+        """The same for a later turn, which no longer spends time on getting it."""
+        return replace(self, fetch_seconds=0.0, decode_seconds=0.0)
 
 
 def full_size() -> FrameSize | None:
