@@ -13,7 +13,7 @@ from typing import Unpack
 from video_tool.answer import FrameStamp, ModelKind, Timings, Usage, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
-from video_tool.frames import FrameSize, Media
+from video_tool.frames import FrameSize, Media, check_sampling, fetch_media
 from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, place_media
@@ -202,7 +202,9 @@ class VideoQA:
 
         Once the model is loaded, frames come in the size to which it would resize them anyway.
         """
-        return Media.read(videos, images, sampling, self.settings, self.on_progress, self._frame_size)
+        check_sampling(sampling, self.settings)
+        with fetch_media(videos, images, self.settings, self.on_progress) as fetched:
+            return fetched.read(sampling, self._frame_size)
 
     def check(self, question: VideoQuestion, *, shown_already: bool = False) -> None:
         """Refuses what can't be asked of any model, before anything is fetched.
