@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+ModelKind: TypeAlias = Literal["instruct", "chat", "base"]
+"""How a model wants to be asked: `chat` holds conversations; `instruct` answers single questions, as its chat template
+has no place for earlier turns; `base` has no chat template and goes on with the words it is given."""
 
 
 class Record(BaseModel):
@@ -16,7 +20,7 @@ class Record(BaseModel):
 class FrameStamp(Record):
     """One frame that was looked at."""
 
-    video: int = Field(description="Which video, counted from 0 in the order given.")
+    video: int = Field(description="Which of the answer's videos, counted from 0.")
     index: int = Field(description="The frame's number in the video, counted from 0.")
     timestamp: float = Field(description="When the frame is shown, in seconds from the video's start.")
 
@@ -65,6 +69,9 @@ class ModelInfo(Record):
     dtype: str = Field(description="float32, bfloat16 or float16.")
     attention: str = Field(description="eager, sdpa, flash_attention_2, …")
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
+    kind: ModelKind = Field(
+        description="chat: it holds conversations; instruct: single questions; base: it completes a text."
+    )
 
 
 class ChoiceScore(Record):
@@ -84,7 +91,9 @@ class VideoAnswer(Record):
     frames: tuple[FrameStamp, ...] = Field(
         description="The frames that were looked at, video by video, in prompt order."
     )
-    videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
+    videos: tuple[VideoInfo, ...] = Field(
+        description="The videos, in the order given; before them those of examples and earlier turns."
+    )
     images: int = Field(description="How many images were looked at besides.")
     choices: tuple[ChoiceScore, ...] = Field(
         default=(), description="The choices that were given, in their order, with how likely each was."

@@ -15,6 +15,7 @@ from video_tool.question import AnswerOptions, AskOptions, SamplingOptions
 NAMES = [
     "ChoiceScore",
     "Conversation",
+    "Example",
     "FrameSequence",
     "FrameStamp",
     "GenerationOptions",

@@ -18,7 +18,7 @@ from video_tool import FrameSequence
 from video_tool.frames import Frames, Media, read_video
 from video_tool.models.hardware import choose_hardware
 from video_tool.models.transformers import TransformersModel
-from video_tool.prompt import Message, build_prompt, place_media
+from video_tool.prompt import Message, place_media
 from video_tool.question import Sampling
 from video_tool.settings import Settings
 
@@ -67,8 +67,7 @@ class Loaded:
 
     def encoded(self, media: Sequence[Any]) -> Any:
         """What we make of them."""
-        messages = self.ours.family.arrange(self.messages(media))
-        return self.ours.encode(build_prompt(messages, self.ours.processor, self.ours.style))
+        return self.ours.encode(self.ours.prompt(self.messages(media)))
 
     def by_hand(self, media: Sequence[Any]) -> Any:
         """What the documented call makes of them: the chat template, with the media in the conversation."""

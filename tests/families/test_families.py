@@ -14,7 +14,6 @@ from video_tool import FrameSequence
 from video_tool.errors import PromptError
 from video_tool.frames import Frames, read_video
 from video_tool.progress import ignore_progress
-from video_tool.prompt import build_prompt
 from video_tool.question import GenerationOptions, Sampling
 from video_tool.settings import Settings
 
@@ -48,8 +47,7 @@ def test_the_tokens_pixels_and_answer_are_those_of_the_documented_call(loaded: L
 
 @pytest.mark.parametrize("media", CASES.values(), ids=CASES)
 def test_the_prompt_is_what_one_would_write_by_hand(loaded: Loaded, media: tuple[Any, ...]) -> None:
-    messages = loaded.ours.family.arrange(loaded.messages(media))
-    prompt = build_prompt(messages, loaded.ours.processor, loaded.ours.style)
+    prompt = loaded.ours.prompt(loaded.messages(media))
     assert prompt.text == loaded.tested.written(QUESTION, kinds(media), frames=4)
 
 

@@ -36,7 +36,7 @@ def likelihood(checkpoint: Path, question: str, said: str | None) -> tuple[str, 
     """What plain Transformers says greedily, or the answer that it is made to say, with its log-probability."""
     ours = TransformersModel(checkpoint, None, choose_hardware("cpu", "float32", "eager"))
     video = read_video(DEMO_VIDEO, Sampling(num_frames=6), SETTINGS)
-    prompt = build_prompt((place_media(question, Media((video,))),), ours.processor, ours.style)
+    prompt = build_prompt((place_media(question, Media((video,))),), ours.processor, ours.style, "chat")
     inputs = ours.encode(prompt)
     plain = LlavaForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
     forced: list[int] = []

@@ -67,6 +67,10 @@ class VideoLanguageModel(Protocol):
         """The size to which it would resize every frame, and would do nothing else before it scales the pixels."""
         ...
 
+    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raises a `ContextLengthError` for a conversation that is longer, with its answer, than the model holds."""
+        ...
+
     def generate(
         self,
         messages: Sequence[Message],

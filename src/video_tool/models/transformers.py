@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video_tool.answer import ModelInfo
-from video_tool.errors import ContextLengthError, OutOfMemoryError
+from video_tool.answer import ModelInfo, ModelKind
+from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
 from video_tool.models.families import family_of
@@ -19,7 +19,7 @@ from video_tool.models.loading import load
 from video_tool.models.options import generate_arguments
 from video_tool.models.resizing import frame_size
 from video_tool.progress import OnProgress
-from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt
+from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt, find_kind, has_template
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 class TransformersModel:
     """A `VideoLanguageModel` loaded through Transformers. Raises as `loading.load` does."""
 
-    def __init__(self, model: str | Path, revision: str | None, hardware: Hardware) -> None:
+    def __init__(
+        self, model: str | Path, revision: str | None, hardware: Hardware, kind: ModelKind | None = None
+    ) -> None:
         loaded = load(model, revision, hardware)
         self._model, self.processor = loaded.model, loaded.processor
         config = self._model.config
@@ -43,7 +45,14 @@ class TransformersModel:
             dtype=str(self._model.dtype).removeprefix("torch."),
             attention=str(config._attn_implementation),
             takes=self.style.takes,
+            kind=self._kind_of(kind),
         )
+
+    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raises as `generate` does, short of generating."""
+        prompt = self.prompt(messages)
+        ids = self.encode(prompt)["input_ids"]
+        self._check_length(prompt, ids.shape[1], self.family.visual(ids), self._new_tokens(options))
 
     def generate(
         self,
@@ -55,21 +64,21 @@ class TransformersModel:
         """The next words in a conversation.
 
         Raises:
-            PromptError: videos that the model does not take, or not together.
             PlaceholderError: template or processor lost videos or images on the way.
+            PromptError: the chat template has no place for a system prompt or for earlier turns, or the model does not
+                take such videos, or not together.
             QuestionError: words can't be kept from being read as tokens.
             CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
             OutOfMemoryError: the device does not hold the question.
         """
         asked = time.perf_counter()
-        prompt = build_prompt(self.family.arrange(messages), self.processor, self.style)
+        prompt = self.prompt(messages)
         inputs = self.encode(prompt)
         ids: torch.Tensor = inputs["input_ids"]
         visual = self.family.visual(ids)
         tokenizer = self.processor.tokenizer
-        new = longest_choice(tokenizer, options.choices) if options.choices else options.max_new_tokens
-        self._check_length(prompt, ids.shape[1], visual, new)
+        self._check_length(prompt, ids.shape[1], visual, self._new_tokens(options))
         encoded = time.perf_counter()
         if options.choices:
             said = self._choose(inputs, options.choices, on_text)
@@ -78,6 +87,17 @@ class TransformersModel:
                 inputs, options, Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text)
             )
         return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
+
+    def _new_tokens(self, options: GenerationOptions) -> int:
+        return longest_choice(self.processor.tokenizer, options.choices) if options.choices else options.max_new_tokens
+
+    def _kind_of(self, asked: ModelKind | None) -> ModelKind:
+        if asked not in (None, "base") and not has_template(self.processor):
+            raise CheckpointError(
+                "the checkpoint has no chat template, so it is a base model",
+                hint="Ask it as one: leave out kind, or give kind='base'.",
+            )
+        return asked or find_kind(self.processor)
 
     def _say(self, inputs: Any, options: GenerationOptions, listener: Listener) -> Said:
         import torch
@@ -130,6 +150,10 @@ class TransformersModel:
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             yield
+
+    def prompt(self, messages: Sequence[Message]) -> Prompt:
+        """The text that stands for a conversation, and its media. Raises as `build_prompt` does."""
+        return build_prompt(self.family.arrange(messages), self.processor, self.style, self.info.kind)
 
     def encode(self, prompt: Prompt) -> Any:
         """What the model takes: token ids and pixel values, on its device. Raises as `Family.encode` does."""
