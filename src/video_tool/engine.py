@@ -14,7 +14,7 @@ from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
 from video_tool.frames import FrameSize, Media
-from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation
+from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation, check_grammar
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, place_media
 from video_tool.question import (
@@ -25,6 +25,7 @@ from video_tool.question import (
     VideoInput,
     VideoQuestion,
 )
+from video_tool.response_format import read_json
 from video_tool.settings import Settings
 from video_tool.streaming import TextStream
 
@@ -90,6 +91,12 @@ class VideoQA:
                 - start, end: seconds; nothing before, or from there on, is looked at.
                 - choices: the likeliest of these is the answer, and `answer.choices` says how likely each was; nothing
                   is generated.
+                - response_format: a pydantic model's class or a JSON schema: the answer is JSON that fits it, and
+                  `answer.parsed` the instance, or what the JSON holds. The words of the question are all that the
+                  model is told of it. Where the JSON is cut off, or a validator refuses it, `parsed` is None and a
+                  warning says why.
+                - logprobs: whether `answer.logprobs` tells how likely each token was, and top_logprobs of the
+                  likeliest at each place.
                 - max_new_tokens, max_seconds: most tokens of the answer (100), most seconds of generating it.
                 - stop: strings before which the answer ends.
                 - temperature: 0 (the default) always takes the likeliest token; above it, tokens are drawn, with
@@ -101,7 +108,8 @@ class VideoQA:
             SourceError: a video or image can't be had.
             DecodeError: no frames come out of one.
             PromptError: question and media don't make a prompt that the model can hold.
-            ModelError: the model can't be loaded or run.
+            ModelError: the model can't be loaded or run, or can't spell what response_format asks for.
+            MissingDependencyError: response_format needs `video-tool[structured]`.
             TypeError: there is no such option.
         """
         return self.answer(VideoQuestion.of(question, videos, images, options))
@@ -216,7 +224,7 @@ class VideoQA:
             model = self._load()
             loaded = time.perf_counter()
             generation = model.generate(messages, options, self.on_progress, on_text)
-        return _receipt(model, generation, media, began, load + loaded - asked)
+        return _receipt(model, generation, options, media, began, load + loaded - asked)
 
     def reply_in_pieces(
         self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
@@ -253,9 +261,19 @@ def _check(question: VideoQuestion) -> None:
     if not question.videos and not question.images:
         raise QuestionError("there is no video and no image", hint="Give at least one of them.")
     check_generation(question.generation)
+    if question.generation.response_format is not None:
+        check_grammar(question.generation.response_format)
 
 
-def _receipt(model: VideoLanguageModel, generation: Generation, media: Media, began: float, load: float) -> VideoAnswer:
+def _receipt(
+    model: VideoLanguageModel,
+    generation: Generation,
+    options: GenerationOptions,
+    media: Media,
+    began: float,
+    load: float,
+) -> VideoAnswer:
+    parsed, refused = read_json(options.response_format, generation.said.text, generation.said.finish_reason)
     return VideoAnswer(
         text=generation.said.text,
         frames=tuple(
@@ -266,6 +284,8 @@ def _receipt(model: VideoLanguageModel, generation: Generation, media: Media, be
         videos=tuple(video.info for video in media.videos),
         images=len(media.images),
         choices=generation.said.choices,
+        parsed=parsed,
+        logprobs=generation.said.logprobs,
         usage=Usage(
             visual_tokens=generation.visual_tokens,
             text_tokens=generation.text_tokens,
@@ -279,7 +299,7 @@ def _receipt(model: VideoLanguageModel, generation: Generation, media: Media, be
             generate=generation.generate_seconds,
             total=time.perf_counter() - began,
         ),
-        warnings=(*(warning for video in media.videos for warning in video.warnings), *media.warnings),
+        warnings=(*(warning for video in media.videos for warning in video.warnings), *media.warnings, *refused),
         model=model.info,
         finish_reason=generation.said.finish_reason,
     )
