@@ -64,13 +64,14 @@ def read_json(
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         return None, (f"{error.title} refuses the JSON, and parsed is empty: {place}{place and ': '}{first['msg']}",)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return None, (f"The JSON can't be read, and parsed is empty: {error}",)
 
 
-def _model(response_format: object) -> type[BaseModel] | None:
-    known = isinstance(response_format, type) and issubclass(response_format, BaseModel)
-    return response_format if known else None
+def _model(response_format: ResponseFormat) -> type[BaseModel] | None:
+    if isinstance(response_format, type) and issubclass(response_format, BaseModel):
+        return response_format
+    return None
 
 
 def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
