@@ -20,6 +20,14 @@ _COMPACT = {"whitespace_flexible": False, "item_separator": ", ?", "key_separato
 """One blank behind a comma or colon, or none: with more, small models go on and on writing blanks."""
 
 
+_LARK = """\
+%llguidance {"no_forcing": true}
+start: BLANK? answer
+BLANK: /[ \\n]{1,2}/
+answer: %json """
+"""Models begin their turn with a blank, or a line's end. How words are cut into tokens is left to the model."""
+
+
 def check_grammar(response_format: ResponseFormat) -> None:
     """Refuses a schema that could not be enforced to the last keyword.
 
@@ -43,7 +51,7 @@ def token_index(vocabulary: Vocabulary, model: str) -> Any:
     """
     llguidance = _llguidance()
     spelling = _Spelling(vocabulary)
-    missing = [sign for sign in _SPELLING if sign.encode() not in spelling.numbers]
+    missing = [sign for sign in _SPELLING if sign.encode() not in spelling.tokens]
     if missing:
         raise StructuredOutputError(
             f"the tokenizer of {model} can't spell JSON: it has no {' '.join(missing)}",
@@ -92,11 +100,6 @@ class Constraint:
         allowed[:count] = mask[:count] > 0
         if self._matcher.is_accepting():
             allowed[self._ends] = True
-        if not allowed.any():
-            raise StructuredOutputError(
-                "no token of the model goes on as the schema asks",
-                hint="Ask another model, or use words in the schema that its tokenizer has.",
-            )
         return scores.masked_fill(~allowed.to(scores.device), float("-inf"))
 
     def accept(self, token: int) -> None:
@@ -110,69 +113,45 @@ class Constraint:
         return self._vocabulary.text(tokens)
 
     def _refuse_error(self) -> None:
-        if self._matcher.is_error():
+        if not self._matcher.is_error():
+            return
+        reason = _reason(self._matcher.get_error())
+        if reason == "NoExtensionBias":
             raise StructuredOutputError(
-                f"the schema can't be enforced: {_reason(self._matcher.get_error())}",
-                hint="Ask for less in one schema, or use words in it that the model's tokenizer has.",
+                "the model's tokenizer can't spell what the schema asks for",
+                hint="Use other words in the schema, or ask another model.",
             )
+        raise StructuredOutputError(f"the schema can't be enforced: {reason}", hint="Ask for less in one schema.")
 
 
 class _Spelling:
-    """What `LLTokenizer` asks of a tokenizer that is not one of its own.
+    """What `LLTokenizer` wants to know of a tokenizer: bytes for each token.
 
-    Its own reading of tokenizer.json knows byte-level BPE and SentencePiece alone, and takes their bytes where a letter
-    would do.
+    Its own reading of tokenizer.json knows byte-level BPE and SentencePiece alone, and leaves in tokens that were added.
     """
 
     is_tokenizer_wrapper = True
     bos_token_id = None
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self.tokens = [self._allowed(token) for token in range(len(vocabulary))]
-        self.numbers: dict[bytes, int] = {}
-        for number, spelled in enumerate(self.tokens):
-            known = self.numbers.setdefault(spelled, number)
-            if known != number and spelled:
-                # of two that spell the same, a byte for want of a letter is the one that the model does not say
-                written = vocabulary.is_byte(known)
-                self.tokens[known if written else number] = b""
-                self.numbers[spelled] = number if written else known
-        self._longest = max(map(len, self.tokens))
+        self.tokens = [
+            b"" if token in vocabulary.added else vocabulary.spelled(token) or b"" for token in range(len(vocabulary))
+        ]
+        letters = {spelled for token, spelled in enumerate(self.tokens) if not vocabulary.is_byte(token)}
+        for token, spelled in enumerate(self.tokens):
+            if spelled in letters and vocabulary.is_byte(token):
+                self.tokens[token] = b""  # a byte where there is a letter is not what the model would say
         # the end is the constraint's business: a model may have none, or several
         self.eos_token_id = len(self.tokens)
         self.tokens.append(b"end")
         self.special_token_ids = [self.eos_token_id]
 
-    def _allowed(self, token: int) -> bytes:
-        return b"" if token in self._vocabulary.added else self._vocabulary.spelled(token) or b""
-
-    def __call__(self, text: str) -> list[int]:
-        """Tokens that spell the text exactly: as the tokenizer would cut it, where that adds and loses nothing."""
-        cut = self._vocabulary.tokenizer.encode(text, add_special_tokens=False)
-        if b"".join(self.tokens[token] for token in cut) == text.encode():
-            return list(cut)
-        return self._longest_first(text.encode())
-
-    def _longest_first(self, spelled: bytes) -> list[int]:
-        tokens: list[int] = []
-        while spelled:
-            lengths = range(min(self._longest, len(spelled)), 0, -1)
-            found = next((length for length in lengths if spelled[:length] in self.numbers), None)
-            if found is None:
-                raise ValueError(f"no token spells {spelled.decode(errors='replace')[:1]!r}")
-            tokens.append(self.numbers[spelled[:found]])
-            spelled = spelled[found:]
-        return tokens
-
 
 def _grammar(response_format: ResponseFormat) -> str:
-    """What llguidance is to enforce: up to two blanks, as models begin their turn with, and JSON of the schema."""
+    """What llguidance is to enforce."""
     matcher = _llguidance().LLMatcher
     schema = json_schema(response_format) | {"x-guidance": _COMPACT}
-    grammar = str(
-        matcher.grammar_from_lark(f"start: BLANK? answer\nBLANK: /[ \\n]{{1,2}}/\nanswer: %json {json.dumps(schema)}")
-    )
+    grammar = str(matcher.grammar_from_lark(_LARK + json.dumps(schema)))
     error = matcher.validate_grammar(grammar)
     if error:
         raise QuestionError(
