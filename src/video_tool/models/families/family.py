@@ -104,7 +104,9 @@ class Family:
         return tuple(
             replace(
                 message,
-                content=tuple(_one_frame(piece) if isinstance(piece, Image.Image) else piece for piece in message.content),
+                content=tuple(
+                    _one_frame(piece) if isinstance(piece, Image.Image) else piece for piece in message.content
+                ),
             )
             for message in messages
         )
