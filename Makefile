@@ -53,7 +53,7 @@ train-builtin: install ## Train the built-in model from nothing; goes on where i
 	$(BIN)/python examples/train_builtin
 
 bench-builtin: install ## Measure the built-in model on unseen videos and write the report
-	$(BIN)/python benchmarks/builtin_accuracy.py
+	PYTHONPATH=. $(BIN)/python benchmarks/builtin_accuracy.py
 
 clean: ## Remove the environment, caches and built packages
 	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .pytest_cache .ruff_cache

@@ -36,3 +36,8 @@ class Frames:
     def kept(self) -> Self:
         """The same for a later turn, which no longer spends time on getting it."""
         return replace(self, fetch_seconds=0.0, decode_seconds=0.0)
+
+    def first(self, count: int) -> Self:
+        """No more than so many frames of it, from the first one on."""
+        images, indices, timestamps = (each[:count] for each in (self.images, self.indices, self.timestamps))
+        return replace(self, images=images, indices=indices, timestamps=timestamps)

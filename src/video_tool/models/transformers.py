@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ModelInfo, ModelKind
-from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError
+from video_tool.errors import CheckpointError, OutOfMemoryError
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
+from video_tool.models.context import ContextWindow
 from video_tool.models.families import family_of
 from video_tool.models.hardware import Hardware
 from video_tool.models.listening import Listener
@@ -42,6 +43,8 @@ class TransformersModel:
         self.family = family_of(self.processor, config)
         self.style: TemplateStyle = self.family.style
         self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
+        context = getattr(config.get_text_config(), "max_position_embeddings", None)
+        self._window = ContextWindow(self.family, context, self.prompt)
         self.info = ModelInfo(
             id=str(model),
             revision=loaded.revision,
@@ -54,9 +57,7 @@ class TransformersModel:
 
     def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         """Raises as `generate` does, short of generating."""
-        prompt = self.prompt(messages)
-        ids = self.encode(prompt)["input_ids"]
-        self._check_length(prompt, ids.shape[1], self.family.visual(ids), self._new_tokens(options))
+        self._window.check(messages, self._new_tokens(options))
 
     def generate(
         self,
@@ -78,12 +79,11 @@ class TransformersModel:
             OutOfMemoryError: the device does not hold the question.
         """
         asked = time.perf_counter()
-        prompt = self.prompt(messages)
-        inputs = self.encode(prompt)
+        inputs = self.encode(self.prompt(messages))
         ids: torch.Tensor = inputs["input_ids"]
+        self._window.check_encoded(messages, self._new_tokens(options), ids.shape[1])
         visual = self.family.visual(ids)
         tokenizer = self.processor.tokenizer
-        self._check_length(prompt, ids.shape[1], visual, self._new_tokens(options))
         encoded = time.perf_counter()
         if options.choices:
             said = self._choose(inputs, options.choices, on_text)
@@ -199,26 +199,3 @@ class TransformersModel:
             if getattr(value, "ndim", 0) > 1 and value.is_floating_point():
                 inputs[name] = value.to(self._model.dtype)
         return inputs
-
-    def _check_length(self, prompt: Prompt, tokens: int, visual: int, new: int) -> None:
-        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        if context is None or tokens + new <= context:
-            return
-        most = _frames_that_fit(prompt, visual, context - new - (tokens - visual))
-        raise ContextLengthError(
-            f"the prompt is {tokens} tokens ({visual} of them visual) and the answer up to {new}; "
-            f"the model's context holds {context}",
-            hint=f"Lower num_frames to {most}: no more frames of each video fit."
-            if most
-            else "Ask about fewer videos and images, shorten the question, or lower max_new_tokens.",
-            max_frames=most,
-        )
-
-
-def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
-    """The largest number of frames a video whose visual tokens fit; 0 when not even one does."""
-    counts = prompt.frame_counts
-    every = len(prompt.images) + sum(len(video.images) for video in prompt.videos)
-    places = room * every // visual - (every - sum(counts)) if visual else 0
-    fitting = (n for n in range(1, max(counts, default=0) + 1) if sum(min(n, count) for count in counts) <= places)
-    return max(fitting, default=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
@@ -46,7 +47,11 @@ class Message:
 
     def kept(self) -> Self:
         """The same for a later turn, which no longer spends time on getting its videos."""
-        content = (piece.kept() if isinstance(piece, Frames) else piece for piece in self.content)
+        return self.with_videos(Frames.kept)
+
+    def with_videos(self, change: Callable[[Frames], Frames]) -> Self:
+        """The same with other videos in their places."""
+        content = (change(piece) if isinstance(piece, Frames) else piece for piece in self.content)
         return replace(self, content=tuple(content))
 
 

@@ -43,7 +43,7 @@ class TokenCounter:
         for size in {*sizes}:
             if (size, alone) not in self._images:
                 copies = 1 if alone else 2
-                self._images[size, alone] = self._count([_noise(*size)] * copies, []) // copies
+                self._images[size, alone] = self._count([noise(*size)] * copies, []) // copies
         return sum(self._images[size, alone] for size in sizes)
 
     def videos(self, shapes: Sequence[Shape]) -> int:
@@ -76,9 +76,9 @@ class TokenCounter:
             return None
 
     def _counted(self, shape: Shape) -> int:
-        return self._count([], [_noise(*shape)])
+        return self._count([], [noise(*shape)])
 
 
-def _noise(*size: int) -> NDArray[np.uint8]:
+def noise(*size: int) -> NDArray[np.uint8]:
     """Not black: some processors leave out what stays as it was."""
     return np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)

@@ -15,7 +15,7 @@ from video_tool.answer import VideoInfo
 from video_tool.errors import CheckpointError, PromptError
 from video_tool.frames import Frames
 from video_tool.models.families.checking import check_encoded
-from video_tool.models.families.counting import Shape, Size, TokenCounter
+from video_tool.models.families.counting import Shape, Size, TokenCounter, noise
 from video_tool.models.families.metadata import video_metadata
 from video_tool.models.loading import first_line
 from video_tool.prompt import Message, Prompt, TemplateStyle
@@ -118,16 +118,10 @@ class Family:
             `input_ids` (1, tokens), pixels and the rest, on the CPU, as a `BatchFeature` of Transformers.
 
         Raises:
-            PromptError: more frames of a video than the checkpoint takes, or videos that can't go together.
+            PromptError: videos that can't go together.
             PlaceholderError: the processor lost a video or image.
             CheckpointError: the processor's configuration does not fit, or frames are missing or doubled.
         """
-        counts = [len(video.images) for video in prompt.videos]
-        if self.max_frames is not None and max(counts, default=0) > self.max_frames:
-            raise PromptError(
-                f"there are {max(counts)} frames of a video, and the checkpoint takes up to {self.max_frames}",
-                hint=f"Ask with num_frames={self.max_frames} or fewer.",
-            )
         try:
             inputs = self._process(prompt.text, prompt.images, prompt.videos)
         except _MISFITS as error:
@@ -160,6 +154,21 @@ class Family:
             return self._counter.images(images) + self._counter.videos(videos)
         except _MISFITS as error:
             raise self.misfit(error) from error
+
+    def estimate(self, prompt: Prompt) -> int:
+        """About how many tokens `encode` would make of a prompt; of its frames, their number and size is looked at."""
+        shapes = [(len(video.images), *video.images.shape[1:3]) for video in prompt.videos]
+        visual = self.visual_tokens([image.shape[:2] for image in prompt.images], shapes)
+        words = len(self.processor.tokenizer.encode(prompt.text))
+        return words + int(visual * self._growth)
+
+    @cached_property
+    def _growth(self) -> float:
+        """All tokens that a placeholder becomes, by the visual ones among them; others are times, and ends of rows."""
+        frames = noise(2, 360, 640)
+        media: tuple[Any, Any] = (tuple(frames), ()) if self.style.takes == "images" else ((), (_as_video(frames),))
+        ids = self._process(self._placeholders(len(media[0]), len(media[1])), *media)["input_ids"]
+        return float(ids.shape[1]) / max(self.visual(ids), 1)
 
     def _uneven(self, prompt: Prompt) -> PromptError | None:
         """Where the media are at fault: processors that stack them fail with videos of different lengths and the like."""
