@@ -51,9 +51,16 @@ def test_the_prompt_is_what_one_would_write_by_hand(loaded: Loaded, media: tuple
     assert prompt.text == loaded.tested.written(QUESTION, kinds(media), frames=4)
 
 
+def test_the_placeholder_is_the_processors_own(loaded: Loaded) -> None:
+    style = loaded.ours.style
+    assert style.takes == ("video" if loaded.tested.video else "images")
+    assert (style.video_token or style.image_token) == loaded.tested.placeholder
+    assert loaded.ours.family.mixes == loaded.tested.mixes
+
+
 def test_every_frame_of_every_video_and_every_image_counts(loaded: Loaded) -> None:
     """Without this, equal tokens would say little."""
-    media = list(CASES["two videos"]) + [image()]
+    media = [*CASES["two videos"], image()]
     whole = loaded.logits(loaded.encoded(media))
     for number, piece in enumerate(media):
         frames = len(piece.images) if isinstance(piece, Frames) else 1

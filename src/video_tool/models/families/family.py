@@ -104,7 +104,9 @@ class Family:
         return tuple(
             replace(
                 message,
-                content=tuple(_one_frame(piece) if isinstance(piece, Image.Image) else piece for piece in message.content),
+                content=tuple(
+                    _one_frame(piece) if isinstance(piece, Image.Image) else piece for piece in message.content
+                ),
             )
             for message in messages
         )
@@ -120,10 +122,10 @@ class Family:
             PlaceholderError: the processor lost a video or image.
             CheckpointError: the processor's configuration does not fit, or frames are missing or doubled.
         """
-        counts = [len(video.images) for video in prompt.videos]
-        if self.max_frames is not None and max(counts, default=0) > self.max_frames:
+        most = max(prompt.frame_counts, default=0)
+        if self.max_frames is not None and most > self.max_frames:
             raise PromptError(
-                f"there are {max(counts)} frames of a video, and the checkpoint takes up to {self.max_frames}",
+                f"there are {most} frames of a video, and the checkpoint takes up to {self.max_frames}",
                 hint=f"Ask with num_frames={self.max_frames} or fewer.",
             )
         try:
@@ -160,7 +162,7 @@ class Family:
             raise self.misfit(error) from error
 
     def _uneven(self, prompt: Prompt) -> PromptError | None:
-        """Where the media are at fault: processors that stack them fail with videos of different lengths and the like."""
+        """Where the media are at fault: processors that stack them fail with videos of different lengths."""
         counts = [len(video.images) for video in prompt.videos]
         if len(set(counts)) > 1 and self._takes((), prompt.videos[:1]):
             return PromptError(
