@@ -19,7 +19,7 @@ _HEAD = """\
 
 def row(family: Family, found: dict[str, Any], transformers: str) -> str:
     """What the tests found of one family."""
-    placeholder = f"`{found['placeholder']}`"
+    placeholder = "`{}`".format(found["placeholder"].replace("|", r"\|"))
     cells = (
         family.name,
         placeholder if family.video else f"N × {placeholder}",

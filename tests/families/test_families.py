@@ -13,6 +13,8 @@ from tests.families.loaded import QUESTION, Loaded, image, video
 from video_tool import FrameSequence
 from video_tool.errors import PromptError
 from video_tool.frames import Frames, read_video
+from video_tool.models.hardware import choose_hardware
+from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
 from video_tool.question import GenerationOptions, Sampling
 from video_tool.settings import Settings
@@ -143,6 +145,16 @@ def test_the_rate_of_the_frames_is_told(loaded: Loaded) -> None:
         assert encoded["second_per_grid_ts"].tolist() == [2.0]
     else:
         assert loaded.tested.name != "Qwen2.5-VL"
+
+
+def test_in_bfloat16_pixels_are_cast_and_numbers_are_not(loaded: Loaded) -> None:
+    half = TransformersModel(loaded.folder, None, choose_hardware("cpu", "bfloat16"))
+    messages = loaded.messages(CASES["one video"])
+    encoded = half.encode(half.prompt(messages))
+    for name, value in encoded.items():
+        if value.is_floating_point():
+            assert value.dtype == (torch.float32 if name == "second_per_grid_ts" else torch.bfloat16), name
+    assert half.generate(messages, GenerationOptions(max_new_tokens=2), ignore_progress).said.tokens
 
 
 def test_the_most_frames(loaded: Loaded) -> None:
