@@ -17,7 +17,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from video_tool.answer import ChoiceScore, FrameStamp, ModelInfo, Timings, Usage, VideoAnswer, VideoInfo
+    from video_tool.answer import (
+        ChoiceScore,
+        FrameStamp,
+        ModelInfo,
+        Timings,
+        TokenLogprob,
+        TopLogprob,
+        Usage,
+        VideoAnswer,
+        VideoInfo,
+    )
     from video_tool.conversation import Conversation
     from video_tool.engine import VideoQA
     from video_tool.errors import VideoToolError
@@ -37,6 +47,8 @@ _HOMES = {
     "Sampling": "question",
     "Settings": "settings",
     "Timings": "answer",
+    "TokenLogprob": "answer",
+    "TopLogprob": "answer",
     "Usage": "answer",
     "VideoAnswer": "answer",
     "VideoInfo": "answer",
@@ -57,6 +69,8 @@ __all__ = [
     "Sampling",
     "Settings",
     "Timings",
+    "TokenLogprob",
+    "TopLogprob",
     "Usage",
     "VideoAnswer",
     "VideoInfo",

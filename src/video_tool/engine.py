@@ -14,7 +14,7 @@ from video_tool.answer import FrameStamp, ModelKind, Timings, Usage, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
 from video_tool.frames import FrameSize, Media, check_sampling, fetch_media
-from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation
+from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation, check_grammar
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, place_media
 from video_tool.question import (
@@ -26,6 +26,7 @@ from video_tool.question import (
     VideoInput,
     VideoQuestion,
 )
+from video_tool.response_format import read_json
 from video_tool.settings import Settings
 from video_tool.streaming import TextStream
 
@@ -94,6 +95,12 @@ class VideoQA:
                 - start, end: seconds; nothing before, or from there on, is looked at.
                 - choices: the likeliest of these is the answer, and `answer.choices` says how likely each was; nothing
                   is generated.
+                - response_format: a pydantic model's class or a JSON schema: the answer is JSON that fits it, and
+                  `answer.parsed` the instance, or what the JSON holds. The words of the question are all that the
+                  model is told of it. Where the JSON is cut off, or a validator refuses it, `parsed` is None and a
+                  warning says why.
+                - logprobs: whether `answer.logprobs` tells how likely each token was, and top_logprobs of the
+                  likeliest at each place.
                 - max_new_tokens, max_seconds: most tokens of the answer (100), most seconds of generating it.
                 - stop: strings before which the answer ends.
                 - temperature: 0 (the default) always takes the likeliest token; above it, tokens are drawn, with
@@ -110,7 +117,8 @@ class VideoQA:
             SourceError: a video or image can't be had.
             DecodeError: no frames come out of one.
             PromptError: question and media don't make a prompt that the model can hold.
-            ModelError: the model can't be loaded or run.
+            ModelError: the model can't be loaded or run, or can't spell what response_format asks for.
+            MissingDependencyError: response_format needs `video-tool[structured]`.
             TypeError: there is no such option.
         """
         return self.answer(VideoQuestion.of(question, videos, images, options))
@@ -221,6 +229,8 @@ class VideoQA:
         if not (question.videos or question.images or shown_already):
             raise QuestionError("there is no video and no image", hint="Give at least one of them.")
         check_generation(question.generation)
+        if question.generation.response_format is not None:
+            check_grammar(question.generation.response_format)
 
     def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         """Raises a `ContextLengthError` for a conversation that is longer, with its answer, than the model holds."""
@@ -259,7 +269,7 @@ class VideoQA:
             model = self._load()
             loaded = time.perf_counter()
             generation = model.generate(messages, options, self.on_progress, on_text)
-        return _receipt(model, generation, messages, began, load + loaded - asked, warnings)
+        return _receipt(model, generation, options, messages, began, load + loaded - asked, warnings)
 
     def reply_in_pieces(
         self, messages: Sequence[Message], options: GenerationOptions, began: float, warnings: Sequence[str] = ()
@@ -305,12 +315,14 @@ class VideoQA:
 def _receipt(
     model: VideoLanguageModel,
     generation: Generation,
+    options: GenerationOptions,
     messages: Sequence[Message],
     began: float,
     load: float,
     warnings: Sequence[str],
 ) -> VideoAnswer:
     videos = [video for message in messages for video in message.videos]
+    parsed, refused = read_json(options.response_format, generation.said.text, generation.said.finish_reason)
     return VideoAnswer(
         text=generation.said.text,
         frames=tuple(
@@ -321,6 +333,8 @@ def _receipt(
         videos=tuple(video.info for video in videos),
         images=sum(len(message.images) for message in messages),
         choices=generation.said.choices,
+        parsed=parsed,
+        logprobs=generation.said.logprobs,
         usage=Usage(
             visual_tokens=generation.visual_tokens,
             text_tokens=generation.text_tokens,
@@ -334,7 +348,7 @@ def _receipt(
             generate=generation.generate_seconds,
             total=time.perf_counter() - began,
         ),
-        warnings=(*(warning for video in videos for warning in video.warnings), *warnings),
+        warnings=(*(warning for video in videos for warning in video.warnings), *warnings, *refused),
         model=model.info,
         finish_reason=generation.said.finish_reason,
     )

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     SkipValidation,
     ValidationError,
     ValidationInfo,
@@ -21,6 +22,7 @@ from pydantic import (
 )
 
 from video_tool.errors import QuestionError
+from video_tool.response_format import ResponseFormat, json_schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,6 +109,10 @@ class Sampling(BaseModel):
     end: float | None = Field(default=None, description="Seconds: nothing from this moment on is looked at.")
 
 
+def _writable(response_format: ResponseFormat | None) -> dict[str, Any] | None:
+    return None if response_format is None else json_schema(response_format)
+
+
 class GenerationOptions(BaseModel):
     """How the answer is generated."""
 
@@ -119,6 +125,15 @@ class GenerationOptions(BaseModel):
     choices: tuple[str, ...] = Field(
         default=(),
         description="The answer is the likeliest of these, and nothing is generated; two or more, all different.",
+    )
+    response_format: Annotated[
+        SkipValidation[Any],
+        PlainSerializer(_writable, when_used="json"),
+        WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}]}),
+    ] = Field(default=None, description="A JSON schema: the answer is JSON that fits it, and nothing else.")
+    logprobs: bool = Field(default=False, description="Whether to tell how likely each generated token was.")
+    top_logprobs: int | None = Field(
+        default=None, description="With logprobs, how many of the likeliest tokens to tell at each place; 0 to 20."
     )
     stop: tuple[str, ...] = Field(
         default=(), description="The answer ends before the first of these; none of them is empty."
@@ -172,6 +187,9 @@ class AnswerOptions(TypedDict, total=False):
     max_new_tokens: int
     max_seconds: float | None
     choices: Sequence[str]
+    response_format: ResponseFormat | None
+    logprobs: bool
+    top_logprobs: int | None
     stop: Sequence[str]
     temperature: float
     top_p: float | None

@@ -24,6 +24,8 @@ NAMES = [
     "Sampling",
     "Settings",
     "Timings",
+    "TokenLogprob",
+    "TopLogprob",
     "Usage",
     "VideoAnswer",
     "VideoInfo",
@@ -51,6 +53,7 @@ ERRORS = {
     "ModelError": 6,
     "ModelNotFoundError": 6,
     "CheckpointError": 6,
+    "StructuredOutputError": 6,
     "OutOfMemoryError": 6,
     "MissingDependencyError": 7,
 }

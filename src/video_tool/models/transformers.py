@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,11 @@ from video_tool.models.families import family_of
 from video_tool.models.hardware import Hardware
 from video_tool.models.listening import Listener
 from video_tool.models.loading import load
+from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
 from video_tool.models.resizing import frame_size
+from video_tool.models.structured import Constraint, token_index
+from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt, find_kind, has_template
 from video_tool.question import GenerationOptions
@@ -67,7 +71,8 @@ class TransformersModel:
             PlaceholderError: template or processor lost videos or images on the way.
             PromptError: the chat template has no place for a system prompt or for earlier turns, or the model does not
                 take such videos, or not together.
-            QuestionError: words can't be kept from being read as tokens.
+            QuestionError: words can't be kept from being read as tokens, or the schema can't be enforced.
+            StructuredOutputError: the model's tokenizer can't spell what the schema asks for.
             CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
             OutOfMemoryError: the device does not hold the question.
@@ -83,8 +88,12 @@ class TransformersModel:
         if options.choices:
             said = self._choose(inputs, options.choices, on_text)
         else:
+            constraint = self._constraint(options)
             said = self._say(
-                inputs, options, Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text)
+                inputs,
+                options,
+                Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text, constraint),
+                constraint,
             )
         return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
 
@@ -99,18 +108,45 @@ class TransformersModel:
             )
         return asked or find_kind(self.processor)
 
-    def _say(self, inputs: Any, options: GenerationOptions, listener: Listener) -> Said:
+    def _constraint(self, options: GenerationOptions) -> Constraint | None:
+        if options.response_format is None:
+            return None
+        return Constraint(
+            options.response_format, self._vocabulary, self._token_index, ends=closing_tokens(self._model)
+        )
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.processor.tokenizer)
+
+    @cached_property
+    def _token_index(self) -> Any:
+        return token_index(self._vocabulary, self.info.id)
+
+    def _say(self, inputs: Any, options: GenerationOptions, listener: Listener, constraint: Constraint | None) -> Said:
         import torch
 
         prompt = inputs["input_ids"].shape[1]
-        with torch.inference_mode(), self._typed_errors(prompt), self._seeded(options.seed):
-            out = self._model.generate(**inputs, **generate_arguments(options), stopping_criteria=[listener])
+        arguments = generate_arguments(options)
+        if constraint is not None:
+            arguments["logits_processor"] = [constraint]
+        recorder = LogprobRecorder(self._vocabulary, options.top_logprobs or 0) if options.logprobs else None
+        criteria = [listener] if recorder is None else [recorder, listener]
+        with (
+            torch.inference_mode(),
+            self._typed_errors(prompt),
+            self._seeded(options.seed),
+            recorder.listening(self._model) if recorder else nullcontext(),
+        ):
+            out = self._model.generate(**inputs, **arguments, stopping_criteria=criteria)
         if listener.failure is not None:
             raise listener.failure
         listener.finish(out)
         new = tuple(out[0, prompt:].tolist())
         said_all = bool(new) and new[-1] in closing_tokens(self._model)
-        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length")
+        # Transformers may have looked a token further than the end
+        logprobs = tuple(recorder.tokens[: len(new)]) if recorder else ()
+        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length", logprobs=logprobs)
 
     def _choose(self, inputs: Any, choices: Sequence[str], on_text: OnText | None) -> Said:
         import torch
