@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,14 @@ class Family:
     max_frames: int | None = None
     kinds: tuple[str, ...] = ("chat",)
     needs: tuple[str, ...] = ("torchvision",)
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for a video, or for one of its frames, without what templates put around it."""
+        (token,) = re.findall(
+            r"<video>|<image>|<\|(?:video|image)(?:_pad)?\|>|<start_of_image>|\[IMG\]", self.video or self.image
+        )
+        return token
 
     def write(self, folder: Path) -> Path:
         """Writes a checkpoint with random weights, in today's layout."""

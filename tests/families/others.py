@@ -259,12 +259,10 @@ def _lfm2_config(processor: Any) -> Any:
 
 
 def _mistral_3_processor() -> Any:
-    from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
-
     other = ("[IMG]", "[IMG_BREAK]", "[IMG_END]", "[INST]", "[/INST]")
     words = tokenizer(_MISTRAL, named={}, other=other)
     return t.PixtralProcessor(
-        PixtralImageProcessorPil(size={"longest_edge": 56}, patch_size=14),
+        t.PixtralImageProcessor(size={"longest_edge": 56}, patch_size=14),
         words,
         patch_size=7,
         spatial_merge_size=2,
@@ -344,6 +342,5 @@ FAMILIES = (
         _mistral_3_config,
         "<s>[INST]{media}{question}[/INST]",
         image="[IMG]",
-        needs=(),
     ),
 )

@@ -13,6 +13,8 @@ from tests.families.loaded import QUESTION, Loaded, image, video
 from video_tool import FrameSequence
 from video_tool.errors import PromptError
 from video_tool.frames import Frames, read_video
+from video_tool.models.hardware import choose_hardware
+from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
 from video_tool.question import GenerationOptions, Sampling
 from video_tool.settings import Settings
@@ -51,9 +53,16 @@ def test_the_prompt_is_what_one_would_write_by_hand(loaded: Loaded, media: tuple
     assert prompt.text == loaded.tested.written(QUESTION, kinds(media), frames=4)
 
 
+def test_the_placeholder_is_the_processors_own(loaded: Loaded) -> None:
+    style = loaded.ours.style
+    assert style.takes == ("video" if loaded.tested.video else "images")
+    assert (style.video_token or style.image_token) == loaded.tested.placeholder
+    assert loaded.ours.family.mixes == loaded.tested.mixes
+
+
 def test_every_frame_of_every_video_and_every_image_counts(loaded: Loaded) -> None:
     """Without this, equal tokens would say little."""
-    media = list(CASES["two videos"]) + [image()]
+    media = [*CASES["two videos"], image()]
     whole = loaded.logits(loaded.encoded(media))
     for number, piece in enumerate(media):
         frames = len(piece.images) if isinstance(piece, Frames) else 1
@@ -136,6 +145,16 @@ def test_the_rate_of_the_frames_is_told(loaded: Loaded) -> None:
         assert encoded["second_per_grid_ts"].tolist() == [2.0]
     else:
         assert loaded.tested.name != "Qwen2.5-VL"
+
+
+def test_in_bfloat16_pixels_are_cast_and_numbers_are_not(loaded: Loaded) -> None:
+    half = TransformersModel(loaded.folder, None, choose_hardware("cpu", "bfloat16"))
+    messages = loaded.messages(CASES["one video"])
+    encoded = half.encode(half.prompt(messages))
+    for name, value in encoded.items():
+        if value.is_floating_point():
+            assert value.dtype == (torch.float32 if name == "second_per_grid_ts" else torch.bfloat16), name
+    assert half.generate(messages, GenerationOptions(max_new_tokens=2), ignore_progress).said.tokens
 
 
 def test_the_most_frames(loaded: Loaded) -> None:

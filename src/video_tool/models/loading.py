@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from video_tool.builtin import CHECKPOINT
-from video_tool.errors import CheckpointError, ModelNotFoundError, OutOfMemoryError
+from video_tool.errors import CheckpointError, MissingDependencyError, ModelNotFoundError, OutOfMemoryError
 from video_tool.models.hardware import Hardware
 
 BUILTIN = "builtin"
 
 _FILES = ("*.json", "*.jinja", "*.txt", "*.model", "model.safetensors", "model-*-of-*.safetensors")
 """Of a checkpoint on the hub; many hold the same weights in other formats, too."""
+
+_FOR_FAMILIES = ("torchvision", "num2words", "timm")
+"""What some families need: video processors and some image processors, SmolVLM2's prompts, PerceptionLM's tower."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def load(model: str | Path, revision: str | None, hardware: Hardware) -> Loaded:
         ModelNotFoundError: there is no such model, or it can't be reached.
         CheckpointError: the checkpoint is incomplete, or none that answers questions about images.
         OutOfMemoryError: the device does not hold it.
+        MissingDependencyError: its family needs a package that is not installed.
     """
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -123,7 +128,10 @@ def _translated(model: str | Path, step: Any) -> Any:
             hint="Use a smaller model, or device='cpu'.",
             retryable=True,
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+    except (ImportError, OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        missing = [name for name in _FOR_FAMILIES if name in str(error).lower() and find_spec(name) is None]
+        if missing:
+            raise MissingDependencyError(missing[0], install="video-tool[families]") from error
         raise CheckpointError(
             f"{model} can't be loaded: {first_line(error)}",
             hint="The folder must hold a whole vision-language checkpoint in safetensors, with its processor.",

@@ -16,7 +16,7 @@ class VideoLlava(Family):
     """
 
     @classmethod
-    def fits(cls, processor: Any, config: Any) -> bool:
+    def fits(cls, processor: Any, config: Any) -> bool:  # noqa: ARG003 — its configuration says enough
         return getattr(config, "model_type", None) == "video_llava"
 
     @cached_property

@@ -171,7 +171,7 @@ class Family:
         return float(ids.shape[1]) / max(self.visual(ids), 1)
 
     def _uneven(self, prompt: Prompt) -> PromptError | None:
-        """Where the media are at fault: processors that stack them fail with videos of different lengths and the like."""
+        """Where the media are at fault: processors that stack them fail with videos of different lengths."""
         counts = [len(video.images) for video in prompt.videos]
         if len(set(counts)) > 1 and self._takes((), prompt.videos[:1]):
             return PromptError(
