@@ -16,7 +16,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from tests.checkpoints import TOKENS
 from video_tool import VideoQA
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
 from video_tool.prompt import build_prompt, place_media
@@ -91,7 +91,7 @@ def plain(folder: Path) -> Plain:
 
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> tuple[VideoQA, TransformersModel]:
-    return VideoQA(folder, device="cpu"), TransformersModel(folder, None, choose_hardware("cpu"))
+    return VideoQA(folder, device="cpu"), TransformersModel(folder, ModelOptions(device="cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,14 @@ class ModelInfo(Record):
     dtype: str = Field(description="float32, bfloat16 or float16.")
     attention: str = Field(description="eager, sdpa, flash_attention_2, …")
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
+    quantization: str | None = Field(default=None, description="How the weights were made smaller; None: they were not.")
+    adapter: str | None = Field(default=None, description="The LoRA adapter on the model, as it was asked for.")
+    adapter_revision: str | None = Field(default=None, description="The hub's commit of the adapter.")
+    compiled: bool = Field(default=False, description="Whether torch.compile compiled it.")
+    device_map: dict[str, str] | None = Field(
+        default=None, description="The device of each module, by name, where the model is spread; or disk."
+    )
+    remote_code: bool = Field(default=False, description="Whether code that the checkpoint brought was allowed to run.")
 
 
 class ChoiceScore(Record):

@@ -18,6 +18,7 @@
     ├── ModelError                            the model can't be loaded or can't answer
     │   ├── ModelNotFoundError
     │   ├── CheckpointError                   weights or configuration don't fit together
+    │   ├── UntrustedCodeError (PermissionError)  the checkpoint needs code that may not run
     │   └── OutOfMemoryError (MemoryError)
     └── MissingDependencyError (ImportError)  an optional package is needed
 
@@ -143,8 +144,23 @@ class CheckpointError(ModelError):
     """The checkpoint's weights or configuration don't fit together."""
 
 
+class UntrustedCodeError(ModelError, PermissionError):
+    """The checkpoint does not run without code of its own, or of others, that nobody has allowed."""
+
+
 class OutOfMemoryError(ModelError, MemoryError):
-    """The device's memory does not hold the model or the question."""
+    """The device's memory does not hold the model or the question.
+
+    Args:
+        message: what happened.
+        hint: what to do.
+        retryable: whether the same call may succeed later.
+        fits: the most of the question that may have fitted, more than 0 and below 1; None when it is not known.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False, fits: float | None = None) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.fits = fits
 
 
 class MissingDependencyError(VideoToolError, ImportError):

@@ -14,7 +14,7 @@ from video_tool import FrameSequence, Settings, VideoAnswer, VideoQA
 from video_tool.builtin import CHECKPOINT, DEMO_VIDEO
 from video_tool.errors import ContextLengthError, QuestionError
 from video_tool.frames import Media, read_video
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.prompt import build_prompt, place_media
 from video_tool.question import Sampling
@@ -34,7 +34,7 @@ def asked(qa: VideoQA, *choices: str, **options: Any) -> VideoAnswer:
 
 def likelihood(checkpoint: Path, question: str, said: str | None) -> tuple[str, float]:
     """What plain Transformers says greedily, or the answer that it is made to say, with its log-probability."""
-    ours = TransformersModel(checkpoint, None, choose_hardware("cpu", "float32", "eager"))
+    ours = TransformersModel(checkpoint, ModelOptions(device="cpu", dtype="float32", attention="eager"))
     video = read_video(DEMO_VIDEO, Sampling(num_frames=6), SETTINGS)
     prompt = build_prompt((place_media(question, Media((video,))),), ours.processor, ours.style)
     inputs = ours.encode(prompt)

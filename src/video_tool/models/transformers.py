@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from video_tool.answer import ModelInfo
-from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError, PlaceholderError
+from video_tool.errors import CheckpointError, ContextLengthError, ModelError, OutOfMemoryError, PlaceholderError
+from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
+from video_tool.models.failures import first_line, is_out_of_memory, let_go
 from video_tool.models.families import template_style
-from video_tool.models.hardware import Hardware
+from video_tool.models.fitting import question_too_large
 from video_tool.models.listening import Listener
-from video_tool.models.loading import first_line, load
+from video_tool.models.loading import load
 from video_tool.models.options import generate_arguments
 from video_tool.models.resizing import frame_size
-from video_tool.progress import OnProgress
+from video_tool.progress import OnProgress, ignore_progress
 from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt
 from video_tool.question import GenerationOptions
 
@@ -26,11 +29,44 @@ if TYPE_CHECKING:
     import torch
 
 
-class TransformersModel:
-    """A `VideoLanguageModel` loaded through Transformers. Raises as `loading.load` does."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
-    def __init__(self, model: str | Path, revision: str | None, hardware: Hardware) -> None:
-        loaded = load(model, revision, hardware)
+
+def _one_at_a_time(
+    generate: Callable[Concatenate[TransformersModel, P], R],
+) -> Callable[Concatenate[TransformersModel, P], R]:
+    """Has the weights answer one question at a time, whoever asks, and frees what one that did not fit had taken."""
+
+    @wraps(generate)
+    def alone(self: TransformersModel, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._loaded.lock:
+            try:
+                return generate(self, *args, **kwargs)
+            except OutOfMemoryError as error:
+                let_go(error)
+                del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
+                raise
+
+    return alone
+
+
+class TransformersModel:
+    """A `VideoLanguageModel` run by Transformers. Its weights are those of all others with the same model and options.
+
+    Args:
+        model: a name on the Hugging Face hub, a folder, or `builtin`.
+        options: how it is loaded and run.
+        on_progress: told about loading.
+
+    Raises as `loading.load` does.
+    """
+
+    def __init__(
+        self, model: str | Path, options: ModelOptions | None = None, on_progress: OnProgress = ignore_progress
+    ) -> None:
+        options = options or ModelOptions()
+        self._loaded = loaded = load(model, options, on_progress)
         self._model, self.processor = loaded.model, loaded.processor
         self.style: TemplateStyle = template_style(self.processor)
         self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
@@ -38,12 +74,19 @@ class TransformersModel:
         self.info = ModelInfo(
             id=str(model),
             revision=loaded.revision,
-            device=str(self._model.device),
+            device=str(loaded.device),
             dtype=str(self._model.dtype).removeprefix("torch."),
             attention=str(config._attn_implementation),
             takes=self.style.takes,
+            quantization=options.quantization,
+            adapter=None if options.adapter is None else str(options.adapter),
+            adapter_revision=loaded.adapter_revision,
+            compiled=options.compile,
+            device_map=loaded.device_map,
+            remote_code=options.trust_remote_code is not None,
         )
 
+    @_one_at_a_time
     def generate(
         self,
         messages: Sequence[Message],
@@ -109,15 +152,21 @@ class TransformersModel:
     def _typed_errors(self, tokens: int) -> Generator[None]:
         """Has what the model raises say what to do."""
         import torch
+        from torch._dynamo.exc import TorchDynamoException
 
+        device = self._loaded.device
+        before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
         try:
             yield
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"{tokens} tokens do not fit into the device's memory",
-                hint="Ask with fewer frames or videos.",
-                retryable=True,
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise question_too_large(tokens, error, device, before) from error
+            if isinstance(error, TorchDynamoException):
+                raise ModelError(
+                    f"{self.info.id} can't be compiled: {first_line(error)}",
+                    hint="torch.compile needs a C++ compiler, and not every model can be compiled: leave out compile.",
+                ) from error
+            raise
         except ValueError as error:
             raise self._misfit(error) from error
 
@@ -129,7 +178,7 @@ class TransformersModel:
         if seed is None:
             yield
             return
-        devices = [self._model.device] if self._model.device.type == "cuda" else []
+        devices = [self._loaded.device] if self._loaded.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             yield
@@ -167,7 +216,7 @@ class TransformersModel:
             inputs = self.processor(text=prompt.text, return_tensors="pt", **media, **special)
         except (TypeError, ValueError) as error:
             raise self._misfit(error) from error
-        return inputs.to(self._model.device, dtype=self._model.dtype)
+        return inputs.to(self._loaded.device, dtype=self._model.dtype)
 
     def _misfit(self, error: Exception) -> CheckpointError:
         return CheckpointError(
