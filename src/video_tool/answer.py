@@ -65,7 +65,7 @@ class ModelInfo(Record):
     dtype: str = Field(description="float32, bfloat16 or float16.")
     attention: str = Field(description="eager, sdpa, flash_attention_2, …")
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
-    quantization: str | None = Field(default=None, description="How the weights were made smaller; None: they were not.")
+    quantization: str | None = Field(default=None, description="How the weights were made smaller, if they were.")
     adapter: str | None = Field(default=None, description="The LoRA adapter on the model, as it was asked for.")
     adapter_revision: str | None = Field(default=None, description="The hub's commit of the adapter.")
     compiled: bool = Field(default=False, description="Whether torch.compile compiled it.")

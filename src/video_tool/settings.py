@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     )
     unload_after: PositiveFloat | None = Field(
         default=None,
-        description="Seconds after which a model that nobody asks is unloaded, until the next question; by default never.",
+        description="Seconds after which an unused model is unloaded, until the next question; by default never.",
     )
     num_frames: PositiveInt = Field(default=8, description="Frames a video, unless the question says otherwise.")
     max_frames: PositiveInt = Field(default=256, description="Most frames a video that one question may look at.")

@@ -17,7 +17,6 @@ from video_tool.models import hardware
 from video_tool.models.hardware import Hardware
 
 
-
 def choose_hardware(device: str = "auto", **options: Unpack[LoadOptions]) -> Hardware:
     return hardware.choose_hardware(ModelOptions(device=device, **options))
 
@@ -32,7 +31,9 @@ def test_the_cpu_runs_in_float32_with_pytorchs_attention() -> None:
 
 
 def test_what_is_asked_for_is_taken() -> None:
-    assert choose_hardware("cpu", dtype="bfloat16", attention="eager") == Hardware("cpu", "bfloat16", "eager", "as asked for")
+    assert choose_hardware("cpu", dtype="bfloat16", attention="eager") == Hardware(
+        "cpu", "bfloat16", "eager", "as asked for"
+    )
 
 
 @pytest.mark.skipif(

@@ -72,8 +72,8 @@ def _capability(device: str) -> tuple[int, int]:
     """Of the card, or of the least of all that the model may be spread over."""
     import torch
 
-    number = torch.device(device).index
-    cards = range(torch.cuda.device_count()) if number is None else (number,)
+    _, _, number = device.partition(":")
+    cards = [int(number)] if number else range(torch.cuda.device_count())
     return min(torch.cuda.get_device_capability(card) for card in cards)
 
 

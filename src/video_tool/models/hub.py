@@ -164,7 +164,7 @@ def _telling(name: str, news: SimpleQueue[Progress | None], left: threading.Even
                 raise InterruptedError("nobody waits for the download any more")
             return super().update(n)
 
-        def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        def display(self, *_: Any, **__: Any) -> bool:
             # what came over the network and what was written are counted apart: the one ahead is told
             nonlocal most
             if self.unit == "B" and self.n > most:

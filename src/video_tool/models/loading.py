@@ -6,10 +6,11 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from video_tool.errors import CheckpointError, MissingDependencyError, ModelError
+from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, VideoToolError
 from video_tool.model_options import ModelOptions
 from video_tool.models.failures import first_line, is_out_of_memory, let_go
 from video_tool.models.fitting import model_too_large
@@ -47,6 +48,9 @@ class Loaded:
 
 _SHARED: Shared[Loaded] = Shared()
 
+_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, MemoryError)
+"""What a checkpoint that is damaged, or none, has Transformers raise."""
+
 
 def load(model: str | Path, options: ModelOptions, on_progress: OnProgress) -> Loaded:
     """The model, whole, and its processor; the same for all who ask for the same.
@@ -65,10 +69,12 @@ def load(model: str | Path, options: ModelOptions, on_progress: OnProgress) -> L
         ModelError: the device is not there, or options do not go together.
     """
     hardware = choose_hardware(options)
+    _require_packages(options)
     checkpoint, adapter = find_checkpoint(model, options, on_progress), find_adapter(options, on_progress)
     on_progress(Progress("load", str(model), 0, 1, "models"))
-    how = options.model_copy(update={"offline": False, "device": hardware.device}).model_dump_json()
-    key = (checkpoint.state(), adapter and adapter.state(), how, hardware)
+    how = options.model_dump_json(include={"device_map", "max_memory", "quantization", "compile", "trust_remote_code"})
+    where = (hardware.device, hardware.dtype, hardware.attention)
+    key = (checkpoint.state(), adapter and adapter.state(), how, where)
     try:
         loaded = _SHARED.get(key, lambda: _load(model, options, hardware, checkpoint, adapter))
     except ModelError as error:
@@ -88,9 +94,7 @@ def _load(
     with _typed_errors(model, options, hardware, checkpoint.folder), _without_bars():
         from transformers import AutoProcessor
 
-        processor = AutoProcessor.from_pretrained(
-            checkpoint.folder, trust_remote_code=trusted, local_files_only=True
-        )
+        processor = AutoProcessor.from_pretrained(checkpoint.folder, trust_remote_code=trusted, local_files_only=True)
         weights = _load_weights(model, options, hardware, checkpoint.folder, trusted=trusted)
         if options.adapter is not None and adapter is not None:
             put_on(weights, options.adapter, adapter.folder)
@@ -104,8 +108,16 @@ def _load(
         checkpoint.revision,
         adapter.revision if adapter else None,
         _input_device(weights, placed),
-        placed or None,
+        placed if _is_spread(placed) else None,
     )
+
+
+def _require_packages(options: ModelOptions) -> None:
+    """Refuses what needs a package that is not installed, before anything is fetched for it."""
+    needed = (options.quantization and options.quantization.partition("-")[0], options.adapter and "peft")
+    for package in filter(None, needed):
+        if find_spec(package) is None:
+            raise MissingDependencyError(package, install=f"video-tool[{package}]")
 
 
 def _check_files(model: str | Path, folder: Path) -> None:
@@ -113,7 +125,8 @@ def _check_files(model: str | Path, folder: Path) -> None:
     if (folder / "adapter_config.json").is_file():
         # Transformers would put it on the model where peft is installed, and leave it out where it is not
         raise CheckpointError(
-            f"{model} holds an adapter besides the model", hint="Move it to a folder of its own, and give that as adapter."
+            f"{model} holds an adapter besides the model",
+            hint="Move it to a folder of its own, and give that as adapter.",
         )
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(
@@ -143,15 +156,16 @@ def _load_weights(model: str | Path, options: ModelOptions, hardware: Hardware, 
     if options.quantization is not None:
         arguments["quantization_config"] = quantization_config(options.quantization, dtype)
     attention = {} if hardware.attention == "sdpa" else {"attn_implementation": hardware.attention}
-    weights: Any
+    loaded: Any
     try:
         # left alone, transformers takes sdpa, and eager for a model that does not support it
-        weights, found = AutoModelForImageTextToText.from_pretrained(folder, **arguments, **attention)
+        loaded = AutoModelForImageTextToText.from_pretrained(folder, **arguments, **attention)
     except (ValueError, ImportError):
         if not hardware.attention_is_ours or not attention:
             raise
         # a model without FlashAttention says so before its weights are read
-        weights, found = AutoModelForImageTextToText.from_pretrained(folder, **arguments)
+        loaded = AutoModelForImageTextToText.from_pretrained(folder, **arguments)
+    weights, found = loaded
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found[kind]:
             # what is mismatched comes with its shapes: (name, shape, shape)
@@ -167,11 +181,15 @@ def _device_name(device: object) -> str:
     return f"cuda:{device}" if isinstance(device, int) else str(device)
 
 
+def _is_spread(placed: dict[str, str]) -> bool:
+    return len(set(placed.values())) > 1 or "disk" in placed.values()
+
+
 def _input_device(weights: Any, placed: dict[str, str]) -> Any:
     """Where accelerate runs what is offloaded; a model that is not spread is on one device."""
     import torch
 
-    if not placed:
+    if not _is_spread(placed):
         return weights.device
     return torch.device(next((device for device in placed.values() if device not in ("cpu", "disk")), "cpu"))
 
@@ -183,9 +201,9 @@ def _typed_errors(model: str | Path, options: ModelOptions, hardware: Hardware, 
 
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, MemoryError, SafetensorError) as error:
-        if isinstance(error, ModelError):
-            raise
+    except VideoToolError:
+        raise
+    except (*_ERRORS, SafetensorError) as error:
         if is_out_of_memory(error):
             raise model_too_large(model, options, hardware, folder) from error
         if isinstance(error, ValueError) and (refused := needs_its_code(model, folder, error)):
@@ -195,10 +213,9 @@ def _typed_errors(model: str | Path, options: ModelOptions, hardware: Hardware, 
             hint="The folder must hold a whole vision-language checkpoint in safetensors, with its processor.",
         ) from error
     except ImportError as error:
-        if isinstance(error, MissingDependencyError):
-            raise
         raise ModelError(
-            f"{model} needs a package that is not installed: {first_line(error)}", hint="Install it, or use another model."
+            f"{model} needs a package that is not installed: {first_line(error)}",
+            hint="Install it, or use another model.",
         ) from error
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 from typing import Any
 
-from video_tool.errors import MissingDependencyError
 from video_tool.model_options import Quantization
 
 
@@ -15,14 +14,7 @@ def quantization_config(quantization: Quantization, dtype: Any) -> Any:
     Args:
         quantization: which one.
         dtype: what is calculated in.
-
-    Raises:
-        MissingDependencyError: the package that does it is not installed.
     """
-    package = quantization.partition("-")[0]
-    if find_spec(package) is None:
-        raise MissingDependencyError(package, install=f"video-tool[{package}]")
-
     from transformers import BitsAndBytesConfig, TorchAoConfig
 
     if quantization == "bitsandbytes-8bit":
@@ -31,6 +23,5 @@ def quantization_config(quantization: Quantization, dtype: Any) -> Any:
         # NF4 is made for weights that are normally distributed: https://arxiv.org/abs/2305.14314
         return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
 
-    from torchao.quantization import Int8WeightOnlyConfig
-
-    return TorchAoConfig(Int8WeightOnlyConfig())
+    torchao = import_module("torchao.quantization")
+    return TorchAoConfig(torchao.Int8WeightOnlyConfig())

@@ -28,7 +28,7 @@ def refuse_foreign_code(model: str | Path, folder: Path) -> None:
 
 
 def needs_its_code(model: str | Path, folder: Path, error: Exception) -> UntrustedCodeError | None:
-    """What to raise instead of an error that Transformers raised for code that it may not run; None for other errors."""
+    """What to raise instead of an error of Transformers about code that may not run; None for its other errors."""
     if "trust_remote_code" not in str(error) or not any(name == "auto_map" for name, _ in _entries(folder)):
         return None
     return UntrustedCodeError(

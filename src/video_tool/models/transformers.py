@@ -40,7 +40,7 @@ def _one_at_a_time(
 
     @wraps(generate)
     def alone(self: TransformersModel, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._loaded.lock:
+        with self.alone:
             try:
                 return generate(self, *args, **kwargs)
             except OutOfMemoryError as error:
@@ -67,7 +67,7 @@ class TransformersModel:
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
-        self._model, self.processor = loaded.model, loaded.processor
+        self._model, self.processor, self.alone = loaded.model, loaded.processor, loaded.lock
         self.style: TemplateStyle = template_style(self.processor)
         self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
         config = self._model.config
