@@ -75,6 +75,14 @@ class ModelInfo(Record):
     kind: ModelKind = Field(
         description="chat: it holds conversations; instruct: single questions; base: it completes a text."
     )
+    quantization: str | None = Field(default=None, description="How the weights were made smaller, if they were.")
+    adapter: str | None = Field(default=None, description="The LoRA adapter on the model, as it was asked for.")
+    adapter_revision: str | None = Field(default=None, description="The hub's commit of the adapter.")
+    compiled: bool = Field(default=False, description="Whether torch.compile compiled it.")
+    device_map: dict[str, str] | None = Field(
+        default=None, description="The device of each module, by name, where the model is spread; or disk."
+    )
+    remote_code: bool = Field(default=False, description="Whether code that the checkpoint brought was allowed to run.")
 
 
 class ChoiceScore(Record):

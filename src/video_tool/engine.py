@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from video_tool.answer import FrameStamp, ModelKind, Timings, Usage, VideoAnswer
+from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
 from video_tool.frames import FrameSize, Media, check_sampling, fetch_media
-from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation, check_grammar
-from video_tool.progress import OnProgress, Progress, ignore_progress
+from video_tool.model_options import LoadOptions, ModelOptions
+from video_tool.models import Generation, HeldModel, OnText, VideoLanguageModel, check_generation, check_grammar
+from video_tool.progress import OnProgress, ignore_progress
 from video_tool.prompt import Message, place_media
 from video_tool.question import (
     AskOptions,
@@ -34,41 +34,52 @@ from video_tool.streaming import TextStream
 class VideoQA:
     """Asks a video-language model questions about videos and images.
 
-    The model is loaded by the first question and kept. An instance may be shared by threads: what they
-    fetch and decode runs side by side, and the model answers one question at a time.
+    The model is loaded by the first question and kept, for as long as `settings.unload_after` says. Engines with the
+    same model and options share its weights. An instance may be shared by threads: what they fetch and decode runs
+    side by side, and the model answers one question at a time.
 
     Args:
         model: a name on the Hugging Face hub, a checkpoint folder, or `builtin` for the small model in
-            the package; by default what the settings say.
-        revision: the hub's branch, tag or commit.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, …; `cuda` may spread over several cards.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        attention: `auto`, `sdpa`, `eager`, `flash_attention_2`, ….
-        kind: `chat`, `instruct` or `base`, as `ModelInfo.kind` describes them; found out by default.
+            the package; by default what the settings say. Weights are read from safetensors alone.
         settings: limits and defaults; by default read from `VIDEO_TOOL_*`.
         on_progress: called with news of each stage, from the thread that asks.
+        **options: how the model is loaded and run, as `ModelOptions` describes it:
+
+            - revision: the hub's branch, tag or commit; a commit stays what it is. Answers say which it was.
+            - device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, …; `cuda` spreads over several cards, and over main
+              memory when they are full.
+            - device_map: instead of device: `auto`, `balanced`, `balanced_low_0` or `sequential`, or a device,
+              `cpu` or `disk` for each module, by name.
+            - max_memory: the most that device_map may take of each device, as `{0: "20GiB", "cpu": "60GiB"}`.
+            - dtype: `auto`, `float32`, `bfloat16` or `float16`.
+            - attention: `auto` (FlashAttention 2 where it is installed and fit, else sdpa), `sdpa`, `eager`,
+              `flash_attention_2`, ….
+            - quantization: `bitsandbytes-8bit`, `bitsandbytes-4bit` or `torchao-int8`; each an extra to install.
+            - adapter, adapter_revision: a LoRA adapter, on the hub or in a folder; needs the extra `peft`.
+            - kind: `chat`, `instruct` or `base`, as `ModelInfo` describes them; found out by default.
+            - compile: whether torch.compile makes it faster; the first question takes a minute more.
+            - trust_remote_code: the model's name, once more, to have the code run that its checkpoint brings. It can do
+              whatever you can: read it, and pin the revision.
+            - offline: whether nothing is asked of the hub, as with `HF_HUB_OFFLINE=1`.
+
+    Raises:
+        ModelError: an option is of a wrong type or value, or two exclude each other.
+        TypeError: there is no such option.
     """
 
     def __init__(
         self,
         model: str | Path | None = None,
         *,
-        revision: str | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
-        attention: str = "auto",
-        kind: ModelKind | None = None,
         settings: Settings | None = None,
         on_progress: OnProgress = ignore_progress,
+        **options: Unpack[LoadOptions],
     ) -> None:
         self.settings = settings or Settings()
         self.model = model or self.settings.model
         self.on_progress = on_progress
-        self._revision = revision
-        self._hardware = (device, dtype, attention)
-        self._kind: ModelKind | None = kind
-        self._loaded: VideoLanguageModel | None = None
-        self._lock = threading.Lock()
+        self.options = ModelOptions.of(self.model, options)
+        self._held = HeldModel(self.settings.unload_after)
 
     def ask(
         self,
@@ -234,15 +245,21 @@ class VideoQA:
 
     def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         """Raises a `ContextLengthError` for a conversation that is longer, with its answer, than the model holds."""
-        with self._lock:
-            self._load().check_length(messages, options)
+        with self._held.in_use(self._load) as used:
+            used.model.check_length(messages, options)
 
     def load(self) -> float:
         """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
-        asked = time.perf_counter()
-        with self._lock:
-            self._load()
-        return time.perf_counter() - asked
+        with self._held.in_use(self._load) as used:
+            return used.load_seconds
+
+    def unload(self) -> None:
+        """Gives back the memory that the model takes, until the next question loads it again.
+
+        Questions that it is answering right now get their answers first, and the memory is back after the last of
+        them. Weights that another engine uses, too, stay for that one.
+        """
+        self._held.unload()
 
     def reply(
         self,
@@ -264,12 +281,9 @@ class VideoQA:
             on_text: told what each token adds to the text; what it raises ends generating.
         """
         check_generation(options)
-        with self._lock:
-            asked = time.perf_counter()
-            model = self._load()
-            loaded = time.perf_counter()
-            generation = model.generate(messages, options, self.on_progress, on_text)
-        return _receipt(model, generation, options, messages, began, load + loaded - asked, warnings)
+        with self._held.in_use(self._load) as used:
+            generation = used.model.generate(messages, options, self.on_progress, on_text)
+            return _receipt(used.model, generation, options, messages, began, load + used.load_seconds, warnings)
 
     def reply_in_pieces(
         self, messages: Sequence[Message], options: GenerationOptions, began: float, warnings: Sequence[str] = ()
@@ -299,17 +313,12 @@ class VideoQA:
 
     def _frame_size(self) -> FrameSize | None:
         # not loaded for this: a video that can't be read is told before minutes are spent on a model
-        return self._loaded.frame_size if self._loaded else None
+        return self._held.model.frame_size if self._held.model else None
 
     def _load(self) -> VideoLanguageModel:
-        if self._loaded is None:
-            from video_tool.models.hardware import choose_hardware
-            from video_tool.models.transformers import TransformersModel
+        from video_tool.models.transformers import TransformersModel
 
-            self.on_progress(Progress("load", str(self.model), 0, 1, "models"))
-            self._loaded = TransformersModel(self.model, self._revision, choose_hardware(*self._hardware), self._kind)
-            self.on_progress(Progress("load", str(self.model), 1, 1, "models"))
-        return self._loaded
+        return TransformersModel(self.model, self.options, self.on_progress)
 
 
 def _receipt(

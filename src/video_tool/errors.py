@@ -19,6 +19,7 @@
     │   ├── ModelNotFoundError
     │   ├── CheckpointError                   weights or configuration don't fit together
     │   ├── StructuredOutputError             it can't answer in the form of response_format
+    │   ├── UntrustedCodeError (PermissionError)  the checkpoint needs code that may not run
     │   └── OutOfMemoryError (MemoryError)
     └── MissingDependencyError (ImportError)  an optional package is needed
 
@@ -148,8 +149,23 @@ class StructuredOutputError(ModelError):
     """The model can't answer in the form that `response_format` asks for."""
 
 
+class UntrustedCodeError(ModelError, PermissionError):
+    """The checkpoint does not run without code of its own, or of others, that nobody has allowed."""
+
+
 class OutOfMemoryError(ModelError, MemoryError):
-    """The device's memory does not hold the model or the question."""
+    """The device's memory does not hold the model or the question.
+
+    Args:
+        message: what happened.
+        hint: what to do.
+        retryable: whether the same call may succeed later.
+        fits: the most of the question that may have fitted, more than 0 and below 1; None when it is not known.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False, fits: float | None = None) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.fits = fits
 
 
 class MissingDependencyError(VideoToolError, ImportError):

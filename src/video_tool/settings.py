@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     model: str = Field(
         default=DEFAULT_MODEL, description="Model asked when none is named; `builtin` is the one in the package."
     )
+    unload_after: PositiveFloat | None = Field(
+        default=None,
+        description="Seconds after which an unused model is unloaded, until the next question; by default never.",
+    )
     num_frames: PositiveInt = Field(default=8, description="Frames a video, unless the question says otherwise.")
     max_frames: PositiveInt = Field(default=256, description="Most frames a video that one question may look at.")
     max_download_bytes: PositiveInt = Field(default=1 << 30, description="Most bytes fetched for one video or image.")

@@ -41,7 +41,7 @@ def _case(family: Family) -> Any:
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     """A small checkpoint of a family, loaded by us and by plain Transformers."""
     found = Loaded(request.param, request.param.write(tmp_path_factory.mktemp("family")))
-    style, most = found.ours.style, found.ours.family.max_frames
+    style, most = found.ours.preprocessor.family.style, found.ours.preprocessor.family.max_frames
     _found[request.param.name] = {"placeholder": style.video_token or style.image_token, "max_frames": most}
     return found
 

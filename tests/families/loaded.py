@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from tests.families.family import Family
 from video_tool import FrameSequence
 from video_tool.frames import Frames, Media, read_video
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.prompt import Message, place_media
 from video_tool.question import Sampling
@@ -54,7 +54,7 @@ class Loaded:
     processor: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ours = TransformersModel(self.folder, None, choose_hardware("cpu"))
+        self.ours = TransformersModel(self.folder, ModelOptions(device="cpu"))
         self.model = AutoModelForImageTextToText.from_pretrained(self.folder, dtype=torch.float32).eval()
         self.processor = AutoProcessor.from_pretrained(self.folder)
 
@@ -67,7 +67,7 @@ class Loaded:
 
     def encoded(self, media: Sequence[Any]) -> Any:
         """What we make of them."""
-        return self.ours.encode(self.ours.prompt(self.messages(media)))
+        return self.ours.preprocessor.encode(self.ours.preprocessor.prompt(self.messages(media)))
 
     def by_hand(self, media: Sequence[Any]) -> Any:
         """What the documented call makes of them: the chat template, with the media in the conversation."""

@@ -13,7 +13,7 @@ from tests.families.loaded import QUESTION, Loaded, image, video
 from video_tool import FrameSequence
 from video_tool.errors import PromptError
 from video_tool.frames import Frames, read_video
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
 from video_tool.question import GenerationOptions, Sampling
@@ -49,15 +49,15 @@ def test_the_tokens_pixels_and_answer_are_those_of_the_documented_call(loaded: L
 
 @pytest.mark.parametrize("media", CASES.values(), ids=CASES)
 def test_the_prompt_is_what_one_would_write_by_hand(loaded: Loaded, media: tuple[Any, ...]) -> None:
-    prompt = loaded.ours.prompt(loaded.messages(media))
+    prompt = loaded.ours.preprocessor.prompt(loaded.messages(media))
     assert prompt.text == loaded.tested.written(QUESTION, kinds(media), frames=4)
 
 
 def test_the_placeholder_is_the_processors_own(loaded: Loaded) -> None:
-    style = loaded.ours.style
+    style = loaded.ours.preprocessor.family.style
     assert style.takes == ("video" if loaded.tested.video else "images")
     assert (style.video_token or style.image_token) == loaded.tested.placeholder
-    assert loaded.ours.family.mixes == loaded.tested.mixes
+    assert loaded.ours.preprocessor.family.mixes == loaded.tested.mixes
 
 
 def test_every_frame_of_every_video_and_every_image_counts(loaded: Loaded) -> None:
@@ -148,9 +148,9 @@ def test_the_rate_of_the_frames_is_told(loaded: Loaded) -> None:
 
 
 def test_in_bfloat16_pixels_are_cast_and_numbers_are_not(loaded: Loaded) -> None:
-    half = TransformersModel(loaded.folder, None, choose_hardware("cpu", "bfloat16"))
+    half = TransformersModel(loaded.folder, ModelOptions(device="cpu", dtype="bfloat16"))
     messages = loaded.messages(CASES["one video"])
-    encoded = half.encode(half.prompt(messages))
+    encoded = half.preprocessor.encode(half.preprocessor.prompt(messages), dtype=torch.bfloat16)
     for name, value in encoded.items():
         if value.is_floating_point():
             assert value.dtype == (torch.float32 if name == "second_per_grid_ts" else torch.bfloat16), name
@@ -159,7 +159,7 @@ def test_in_bfloat16_pixels_are_cast_and_numbers_are_not(loaded: Loaded) -> None
 
 def test_the_most_frames(loaded: Loaded) -> None:
     most = loaded.tested.max_frames
-    assert loaded.ours.family.max_frames == most
+    assert loaded.ours.preprocessor.family.max_frames == most
     if most is not None:
         with pytest.raises(PromptError, match=str(most)) as caught:
             loaded.encoded([video(frames=most + 1, total=most + 1, size=(4, 4), ceiling=most + 1)])
@@ -183,8 +183,8 @@ SHAPES: tuple[tuple[list[tuple[int, int]], list[tuple[int, int, int]]], ...] = (
 def test_visual_tokens_are_known_before_a_frame_is_read(
     loaded: Loaded, images: list[tuple[int, int]], videos: list[tuple[int, int, int]]
 ) -> None:
-    told = loaded.ours.family.visual_tokens(images, videos)
+    told = loaded.ours.preprocessor.family.visual_tokens(images, videos)
     shown = [video(n, frames=count, total=count, size=(high, wide)) for n, (count, high, wide) in enumerate(videos)]
     encoded = loaded.encoded([*shown, *(image(n, size) for n, size in enumerate(images))])
-    assert told == loaded.ours.family.visual(encoded["input_ids"])
+    assert told == loaded.ours.preprocessor.family.visual(encoded["input_ids"])
     assert told >= len(images) + len(videos)

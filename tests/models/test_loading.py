@@ -13,12 +13,12 @@ import torch
 
 from tests.checkpoints import Weights, write_checkpoint, write_text_checkpoint
 from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, ModelNotFoundError
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 
 
 def load(model: str | Path) -> TransformersModel:
-    return TransformersModel(model, None, choose_hardware("cpu"))
+    return TransformersModel(model, ModelOptions(device="cpu"))
 
 
 def refused(model: str | Path, kind: type[ModelError]) -> ModelError:

@@ -14,7 +14,7 @@ from tests.checkpoints import CONTEXT, HOISTING, INTERLEAVING, SILENT, TOKENS, w
 from video_tool import FrameSequence, VideoQA
 from video_tool.answer import VideoAnswer
 from video_tool.errors import CheckpointError, ContextLengthError, PlaceholderError
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
 from video_tool.question import GenerationOptions, Sampling, VideoQuestion
@@ -56,7 +56,7 @@ def test_generation_ends_where_the_tokens_allowed_do(qa: VideoQA) -> None:
 
 def test_generation_ends_where_the_model_says_so(tmp_path: Path, qa: VideoQA) -> None:
     """An end token that the model is known to say: the third of its answer."""
-    model = TransformersModel(qa.model, None, choose_hardware("cpu"))
+    model = TransformersModel(qa.model, ModelOptions(device="cpu"))
     messages, _ = qa.read(VideoQuestion(question="What moves?", videos=(video(),), sampling=Sampling(num_frames=2)))
     said = model.generate(messages, GenerationOptions(max_new_tokens=6), ignore_progress).said.tokens
     end = said[2]

@@ -8,18 +8,26 @@ import typer
 
 from video_tool.cli.options import (
     VIDEO_HELP,
+    Adapter,
+    AdapterRevision,
     AsJson,
     Attention,
+    Compile,
     Device,
+    DeviceMap,
     Dtype,
     End,
     Fps,
     Model,
     NoCache,
     NumFrames,
+    Offline,
+    Quantize,
+    Revision,
     Start,
     Strategy,
     Timestamps,
+    TrustRemoteCode,
     load_settings,
     read_references,
     read_timestamps,
@@ -86,6 +94,14 @@ def ask(
     device: Device = "auto",
     dtype: Dtype = "auto",
     attention: Attention = "auto",
+    device_map: DeviceMap = None,
+    quantization: Quantize = None,
+    compiled: Compile = False,
+    revision: Revision = None,
+    adapter: Adapter = None,
+    adapter_revision: AdapterRevision = None,
+    trust_remote_code: TrustRemoteCode = None,
+    offline: Offline = False,
     no_cache: NoCache = False,
 ) -> None:
     """Ask a question about videos and images.
@@ -99,9 +115,23 @@ def ask(
     from video_tool.engine import VideoQA
 
     with shown_progress() as on_progress:
-        answer = VideoQA(
-            model, device=device, dtype=dtype, attention=attention, settings=settings, on_progress=on_progress
-        ).ask(
+        qa = VideoQA(
+            model,
+            settings=settings,
+            on_progress=on_progress,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            device_map=device_map,
+            quantization=quantization,
+            compile=compiled,
+            revision=revision,
+            adapter=adapter,
+            adapter_revision=adapter_revision,
+            trust_remote_code=trust_remote_code,
+            offline=offline,
+        )
+        answer = qa.ask(
             question,
             media[:cut],
             media[cut:],

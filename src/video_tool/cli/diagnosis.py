@@ -261,10 +261,11 @@ def _look_at_hardware(found: Diagnosis, device: str, dtype: str, attention: str)
     if torch.backends.mps.is_available():
         found.devices.append(ComputeDevice("mps", "Apple GPU", torch.mps.recommended_max_memory()))
 
+    from video_tool.model_options import ModelOptions
     from video_tool.models.hardware import choose_hardware
 
     try:
-        chosen = choose_hardware(device, dtype, attention)
+        chosen = choose_hardware(ModelOptions(device=device, dtype=dtype, attention=attention))
     except VideoToolError as error:
         found.problems.append(f"{error}. {error.hint}")
         return

@@ -35,24 +35,11 @@ class ContextWindow:
         self._family = family
         self._write = write
 
-    def check(self, messages: Sequence[Message], new: int) -> None:
-        """Refuses what does not fit, before it is encoded.
-
-        Args:
-            messages: the conversation.
-            new: tokens that the answer may have.
-
-        Raises:
-            ContextLengthError: more tokens than the model can hold, or more frames of a video than it takes.
-        """
+    def check(self, messages: Sequence[Message], new: int, tokens: int | None = None) -> None:
+        """Refuses what does not fit; `Preprocessor.check_length` describes it."""
         self._check_frames(messages)
-        if not self._fits(messages, new):
-            raise self._too_long(messages, new)
-
-    def check_encoded(self, messages: Sequence[Message], new: int, tokens: int) -> None:
-        """The same once it is known how many tokens the prompt has."""
-        self._check_frames(messages)
-        if self.tokens is not None and tokens + new > self.tokens:
+        fits = self._fits(messages, new) if tokens is None else self.tokens is None or tokens + new <= self.tokens
+        if not fits:
             raise self._too_long(messages, new)
 
     def _check_frames(self, messages: Sequence[Message]) -> None:

@@ -3,62 +3,96 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo, ModelKind
-from video_tool.errors import CheckpointError, OutOfMemoryError
+from video_tool.answer import ModelInfo
+from video_tool.errors import ModelError, OutOfMemoryError
+from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
-from video_tool.models.context import ContextWindow
-from video_tool.models.families import family_of
-from video_tool.models.hardware import Hardware
+from video_tool.models.failures import first_line, is_out_of_memory, let_go
+from video_tool.models.fitting import question_too_large
 from video_tool.models.listening import Listener
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
-from video_tool.models.resizing import frame_size
+from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vocabulary import Vocabulary
-from video_tool.progress import OnProgress
-from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt, find_kind, has_template
+from video_tool.progress import OnProgress, ignore_progress
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
     import torch
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _one_at_a_time(
+    generate: Callable[Concatenate[TransformersModel, P], R],
+) -> Callable[Concatenate[TransformersModel, P], R]:
+    """Has the weights answer one question at a time, whoever asks, and frees what one that did not fit had taken."""
+
+    @wraps(generate)
+    def alone(self: TransformersModel, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.alone:
+            try:
+                return generate(self, *args, **kwargs)
+            except OutOfMemoryError as error:
+                let_go(error)
+                del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
+                raise
+
+    return alone
+
+
 class TransformersModel:
-    """A `VideoLanguageModel` loaded through Transformers. Raises as `loading.load` does."""
+    """A `VideoLanguageModel` run by Transformers. Its weights are those of all others with the same model and options.
+
+    Args:
+        model: a name on the Hugging Face hub, a folder, or `builtin`.
+        options: how it is loaded and run.
+        on_progress: told about loading.
+
+    Raises as `loading.load` does.
+    """
 
     def __init__(
-        self, model: str | Path, revision: str | None, hardware: Hardware, kind: ModelKind | None = None
+        self, model: str | Path, options: ModelOptions | None = None, on_progress: OnProgress = ignore_progress
     ) -> None:
-        loaded = load(model, revision, hardware)
-        self._model, self.processor = loaded.model, loaded.processor
-        config = self._model.config
-        self.family = family_of(self.processor, config)
-        self.style: TemplateStyle = self.family.style
-        self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
-        context = getattr(config.get_text_config(), "max_position_embeddings", None)
-        self._window = ContextWindow(self.family, context, self.prompt)
+        options = options or ModelOptions()
+        self._loaded = loaded = load(model, options, on_progress)
+        self._model, self.alone = loaded.model, loaded.lock
+        self.preprocessor = Preprocessor(loaded.processor, self._model.config, options.kind, loaded.processor_lock)
+        self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
             revision=loaded.revision,
-            device=str(self._model.device),
+            device=str(loaded.device),
             dtype=str(self._model.dtype).removeprefix("torch."),
-            attention=str(config._attn_implementation),
-            takes=self.style.takes,
-            kind=self._kind_of(kind),
+            attention=str(self._model.config._attn_implementation),
+            takes=self.preprocessor.family.style.takes,
+            kind=self.preprocessor.kind,
+            quantization=options.quantization,
+            adapter=None if options.adapter is None else str(options.adapter),
+            adapter_revision=loaded.adapter_revision,
+            compiled=options.compile,
+            device_map=loaded.device_map,
+            remote_code=options.trust_remote_code is not None,
         )
 
     def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
-        """Raises as `generate` does, short of generating."""
-        self._window.check(messages, self._new_tokens(options))
+        """Raises as `generate` does, short of encoding and generating."""
+        self.preprocessor.check_length(messages, self._new_tokens(options))
 
+    @_one_at_a_time
     def generate(
         self,
         messages: Sequence[Message],
@@ -79,11 +113,12 @@ class TransformersModel:
             OutOfMemoryError: the device does not hold the question.
         """
         asked = time.perf_counter()
-        inputs = self.encode(self.prompt(messages))
+        preprocessor = self.preprocessor
+        inputs = preprocessor.encode(preprocessor.prompt(messages), self._loaded.device, self._model.dtype)
         ids: torch.Tensor = inputs["input_ids"]
-        self._window.check_encoded(messages, self._new_tokens(options), ids.shape[1])
-        visual = self.family.visual(ids)
-        tokenizer = self.processor.tokenizer
+        preprocessor.check_length(messages, self._new_tokens(options), ids.shape[1])
+        visual = preprocessor.family.visual(ids)
+        tokenizer = self._tokenizer
         encoded = time.perf_counter()
         if options.choices:
             said = self._choose(inputs, options.choices, on_text)
@@ -98,15 +133,7 @@ class TransformersModel:
         return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
 
     def _new_tokens(self, options: GenerationOptions) -> int:
-        return longest_choice(self.processor.tokenizer, options.choices) if options.choices else options.max_new_tokens
-
-    def _kind_of(self, asked: ModelKind | None) -> ModelKind:
-        if asked not in (None, "base") and not has_template(self.processor):
-            raise CheckpointError(
-                "the checkpoint has no chat template, so it is a base model",
-                hint="Ask it as one: leave out kind, or give kind='base'.",
-            )
-        return asked or find_kind(self.processor)
+        return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
 
     def _constraint(self, options: GenerationOptions) -> Constraint | None:
         if options.response_format is None:
@@ -115,9 +142,13 @@ class TransformersModel:
             options.response_format, self._vocabulary, self._token_index, ends=closing_tokens(self._model)
         )
 
+    @property
+    def _tokenizer(self) -> Any:
+        return self.preprocessor.processor.tokenizer
+
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self.processor.tokenizer)
+        return Vocabulary(self._tokenizer)
 
     @cached_property
     def _token_index(self) -> Any:
@@ -152,7 +183,7 @@ class TransformersModel:
         import torch
 
         with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]):
-            scores = score_choices(self._model, self.processor.tokenizer, inputs, choices)
+            scores = score_choices(self._model, self._tokenizer, inputs, choices)
         best = max(scores, key=lambda score: score.log_probability)
         if on_text is not None:
             on_text(best.text)
@@ -162,17 +193,23 @@ class TransformersModel:
     def _typed_errors(self, tokens: int) -> Generator[None]:
         """Has what the model raises say what to do."""
         import torch
+        from torch._dynamo.exc import TorchDynamoException
 
+        device = self._loaded.device
+        before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
         try:
             yield
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"{tokens} tokens do not fit into the device's memory",
-                hint="Ask with fewer frames or videos.",
-                retryable=True,
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise question_too_large(tokens, error, device, before) from error
+            if isinstance(error, TorchDynamoException):
+                raise ModelError(
+                    f"{self.info.id} can't be compiled: {first_line(error)}",
+                    hint="torch.compile needs a C++ compiler, and not every model can be compiled: leave out compile.",
+                ) from error
+            raise
         except ValueError as error:
-            raise self.family.misfit(error) from error
+            raise self.preprocessor.family.misfit(error) from error
 
     @contextmanager
     def _seeded(self, seed: int | None) -> Generator[None]:
@@ -182,20 +219,7 @@ class TransformersModel:
         if seed is None:
             yield
             return
-        devices = [self._model.device] if self._model.device.type == "cuda" else []
+        devices = [self._loaded.device] if self._loaded.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             yield
-
-    def prompt(self, messages: Sequence[Message]) -> Prompt:
-        """The text that stands for a conversation, and its media. Raises as `build_prompt` does."""
-        return build_prompt(self.family.arrange(messages), self.processor, self.style, self.info.kind)
-
-    def encode(self, prompt: Prompt) -> Any:
-        """What the model takes: token ids and pixel values, on its device. Raises as `Family.encode` does."""
-        inputs = self.family.encode(prompt).to(self._model.device)
-        for name, value in inputs.items():
-            # pixels, not numbers such as the seconds between frames
-            if getattr(value, "ndim", 0) > 1 and value.is_floating_point():
-                inputs[name] = value.to(self._model.dtype)
-        return inputs
