@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
+from video_tool.answer import FrameStamp, Timings, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
 from video_tool.frames import FrameSize, Media
 from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation
+from video_tool.models.openai import OpenAIModel, RemoteOptions, VideoFormat, is_remote
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, place_media
 from video_tool.question import (
@@ -33,17 +34,27 @@ class VideoQA:
     """Asks a video-language model questions about videos and images.
 
     The model is loaded by the first question and kept. An instance may be shared by threads: what they
-    fetch and decode runs side by side, and the model answers one question at a time.
+    fetch and decode runs side by side, and the model answers one question at a time, unless a server runs it.
 
     Args:
-        model: a name on the Hugging Face hub, a checkpoint folder, or `builtin` for the small model in
-            the package; by default what the settings say.
+        model: a name on the Hugging Face hub, a checkpoint folder, `builtin` for the small model in the package, or
+            `openai:NAME` for a model that a server runs; by default what the settings say.
         revision: the hub's branch, tag or commit.
+        base_url: for `openai:NAME`, where the server's API begins, such as `http://127.0.0.1:8000/v1`; by default what
+            the settings or OPENAI_BASE_URL say.
+        api_key: the server's key; by default what OPENAI_API_KEY says. Local servers mostly want none.
+        timeout: seconds that the server may be silent.
+        max_retries: how often a request to the server is sent again before any of the answer has come.
+        video_format: `frames` sends the server an image for each frame; `video` one part for each video, which vLLM
+            takes for models that see videos.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, …; `cuda` may spread over several cards.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         attention: `auto`, `sdpa`, `eager`, `flash_attention_2`, ….
         settings: limits and defaults; by default read from `VIDEO_TOOL_*`.
         on_progress: called with news of each stage, from the thread that asks.
+
+    Raises:
+        QuestionError: an argument is for models of another kind, or makes no sense.
     """
 
     def __init__(
@@ -54,6 +65,11 @@ class VideoQA:
         device: str = "auto",
         dtype: str = "auto",
         attention: str = "auto",
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 600.0,
+        max_retries: int = 2,
+        video_format: VideoFormat = "frames",
         settings: Settings | None = None,
         on_progress: OnProgress = ignore_progress,
     ) -> None:
@@ -62,6 +78,8 @@ class VideoQA:
         self.on_progress = on_progress
         self._revision = revision
         self._hardware = (device, dtype, attention)
+        self._server = RemoteOptions(base_url, api_key, timeout, max_retries, video_format)
+        self._check_arguments()
         self._loaded: VideoLanguageModel | None = None
         self._lock = threading.Lock()
 
@@ -211,12 +229,11 @@ class VideoQA:
             on_text: told what each token adds to the text; what it raises ends generating.
         """
         check_generation(options)
-        with self._lock:
-            asked = time.perf_counter()
-            model = self._load()
-            loaded = time.perf_counter()
+        load += self.load()
+        model = self._load()
+        with model.turn:
             generation = model.generate(messages, options, self.on_progress, on_text)
-        return _receipt(model, generation, media, began, load + loaded - asked)
+        return _receipt(model, generation, media, began, load)
 
     def reply_in_pieces(
         self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
@@ -237,13 +254,32 @@ class VideoQA:
 
     def _load(self) -> VideoLanguageModel:
         if self._loaded is None:
-            from video_tool.models.hardware import choose_hardware
-            from video_tool.models.transformers import TransformersModel
-
             self.on_progress(Progress("load", str(self.model), 0, 1, "models"))
-            self._loaded = TransformersModel(self.model, self._revision, choose_hardware(*self._hardware))
+            self._loaded = self._remote_model() if is_remote(self.model) else self._local_model()
             self.on_progress(Progress("load", str(self.model), 1, 1, "models"))
         return self._loaded
+
+    def _local_model(self) -> VideoLanguageModel:
+        from video_tool.models.hardware import choose_hardware
+        from video_tool.models.transformers import TransformersModel
+
+        return TransformersModel(self.model, self._revision, choose_hardware(*self._hardware))
+
+    def _remote_model(self) -> VideoLanguageModel:
+        return OpenAIModel(str(self.model), self._server.at(self.settings.base_url))
+
+    def _check_arguments(self) -> None:
+        local = self._revision is not None or self._hardware != ("auto", "auto", "auto")
+        if is_remote(self.model) and local:
+            raise QuestionError(
+                f"{self.model} runs on a server, which chose revision, device, dtype and attention",
+                hint="Leave them out, or name a model that runs here.",
+            )
+        if not is_remote(self.model) and self._server != RemoteOptions():
+            raise QuestionError(
+                f"{self.model} runs here, and base_url, api_key, timeout, max_retries and video_format are for servers",
+                hint="Name the model openai:NAME, or leave them out.",
+            )
 
 
 def _check(question: VideoQuestion) -> None:
@@ -266,11 +302,7 @@ def _receipt(model: VideoLanguageModel, generation: Generation, media: Media, be
         videos=tuple(video.info for video in media.videos),
         images=len(media.images),
         choices=generation.said.choices,
-        usage=Usage(
-            visual_tokens=generation.visual_tokens,
-            text_tokens=generation.text_tokens,
-            new_tokens=len(generation.said.tokens),
-        ),
+        usage=generation.usage,
         timings=Timings(
             fetch=sum(video.fetch_seconds for video in media.videos),
             decode=sum(video.decode_seconds for video in media.videos),

@@ -34,10 +34,13 @@ def receipt(answer: VideoAnswer) -> Table:
     revision = f" @ {model.revision[:12]}" if model.revision else ""
     table.add_row(
         "model",
-        Text(f"{one_line(model.id)}{revision} · {model.device} · {model.dtype} · {model.attention}"),
+        Text(" · ".join(filter(None, (one_line(model.id) + revision, model.device, model.dtype, model.attention)))),
     )
     usage = answer.usage
-    table.add_row("tokens", Text(f"{usage.visual_tokens} visual + {usage.text_tokens} text → {usage.new_tokens} new"))
+    if usage.text_tokens is not None:
+        prompt = "prompt" if usage.visual_tokens is None else f"visual + {usage.text_tokens} text"
+        count = usage.text_tokens if usage.visual_tokens is None else usage.visual_tokens
+        table.add_row("tokens", Text(f"{count} {prompt} → {usage.new_tokens} new"))
     table.add_row("seconds", _seconds(answer))
     for choice in answer.choices:
         table.add_row("choice", Text(f"{exp(choice.log_probability):7.2%}  {one_line(choice.text)}"))
@@ -45,8 +48,9 @@ def receipt(answer: VideoAnswer) -> Table:
         table.add_row(Text("warning", style="yellow"), Text(one_line(warning)))
     limit = {"length": "--max-new-tokens", "time": "--max-seconds"}.get(answer.finish_reason)
     if limit:
+        after = "" if usage.new_tokens is None else f" after {usage.new_tokens} new tokens"
         table.add_row(
-            Text("warning", style="yellow"), Text(f"cut off after {usage.new_tokens} new tokens; {limit} allows more")
+            Text("warning", style="yellow"), Text(f"cut off{after}; {limit} allows more")
         )
     return table
 

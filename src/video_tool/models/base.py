@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from video_tool.answer import ChoiceScore, ModelInfo
+from video_tool.answer import ChoiceScore, ModelInfo, Usage
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message
@@ -19,7 +20,8 @@ class Said:
 
     Attributes:
         text: the new words alone.
-        tokens: all that were generated, the closing one included; none where choices were given.
+        tokens: all that were generated, the closing one included; none where choices were given, or where a server
+            that runs the model keeps them to itself.
         finish_reason: `stop` when the model had said all or came to a stop string, `length` when it ran into
             max_new_tokens, `time` when it ran into max_seconds.
         choices: how likely the given choices were; the text is the likeliest.
@@ -37,15 +39,13 @@ class Generation:
 
     Attributes:
         said: the words.
-        visual_tokens: prompt tokens that stand for frames and images.
-        text_tokens: the other prompt tokens.
+        usage: the tokens that it took.
         prompt_seconds: from messages to tokens and pixel values.
         generate_seconds: the rest.
     """
 
     said: Said
-    visual_tokens: int
-    text_tokens: int
+    usage: Usage
     prompt_seconds: float
     generate_seconds: float
 
@@ -65,6 +65,11 @@ class VideoLanguageModel(Protocol):
     @property
     def frame_size(self) -> FrameSize | None:
         """The size to which it would resize every frame, and would do nothing else before it scales the pixels."""
+        ...
+
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """What a thread holds while it generates: a lock, unless the model answers several questions at once."""
         ...
 
     def generate(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from video_tool.answer import ModelInfo
+from video_tool.answer import ModelInfo, Usage
 from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError, PlaceholderError
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
@@ -34,6 +35,7 @@ class TransformersModel:
         self._model, self.processor = loaded.model, loaded.processor
         self.style: TemplateStyle = template_style(self.processor)
         self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
+        self.turn = threading.Lock()
         config = self._model.config
         self.info = ModelInfo(
             id=str(model),
@@ -80,7 +82,8 @@ class TransformersModel:
             said = self._say(
                 inputs, options, Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text)
             )
-        return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
+        usage = Usage(visual_tokens=visual, text_tokens=ids.shape[1] - visual, new_tokens=len(said.tokens))
+        return Generation(said, usage, encoded - asked, time.perf_counter() - encoded)
 
     def _say(self, inputs: Any, options: GenerationOptions, listener: Listener) -> Said:
         import torch
