@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from video_tool import FrameSequence, GenerationOptions, Sampling, VideoAnswer, VideoQA
+from video_tool import FrameSequence, GenerationOptions, Sampling, Settings, VideoAnswer, VideoQA
 from video_tool.errors import ContextLengthError, VideoToolError
 from video_tool.frames import Frames, Media, read_video
 from video_tool.prompt import Message
@@ -130,6 +130,22 @@ class _Handler(BaseHTTPRequestHandler):
         return self.served.api_key is None or self.headers["Authorization"] == f"Bearer {self.served.api_key}"
 
     def _answer(self, body: dict[str, Any]) -> None:
+        try:
+            if body.get("stream"):
+                self._stream(body)
+            else:
+                answer = _ask(self.served.qa, body, None)
+                message = {"role": "assistant", "content": answer.text}
+                choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
+                self._json({"choices": [choice], "usage": _usage(answer)})
+        except ConnectionError:
+            self.served.left.set()
+        except ContextLengthError as error:
+            self._fail(Failure(400, {"message": str(error), "code": "context_length_exceeded"}))
+        except VideoToolError as error:
+            self._fail(Failure(400, {"message": str(error)}))
+
+    def _stream(self, body: dict[str, Any]) -> None:
         begun = threading.Event()
 
         def send(piece: str) -> None:
@@ -142,33 +158,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.served.before_piece()
             self._event({"choices": [{"index": 0, "delta": {"content": piece}}]})
 
-        try:
-            answer = _ask(self.served.qa, body, send if body.get("stream") else None)
-        except OSError as error:
-            if not begun.is_set():
-                raise
-            assert isinstance(error, ConnectionError)
-            self.served.left.set()
-            return
-        except ContextLengthError as error:
-            self._fail(Failure(400, {"message": str(error), "code": "context_length_exceeded"}))
-            return
-        except VideoToolError as error:
-            self._fail(Failure(400, {"message": str(error)}))
-            return
-        told = answer.usage
-        assert told.visual_tokens is not None
-        assert told.text_tokens is not None
-        usage = {"prompt_tokens": told.visual_tokens + told.text_tokens, "completion_tokens": told.new_tokens}
-        reason = "length" if answer.finish_reason == "length" else "stop"
-        if not body.get("stream"):
-            message = {"role": "assistant", "content": answer.text}
-            self._json({"choices": [{"index": 0, "message": message, "finish_reason": reason}], "usage": usage})
-            return
-        send("")
-        self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+        answer = _ask(self.served.qa, body, send)
+        self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": answer.finish_reason}]})
         if body.get("stream_options", {}).get("include_usage"):
-            self._event({"choices": [], "usage": usage})
+            self._event({"choices": [], "usage": _usage(answer)})
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _event(self, chunk: dict[str, Any]) -> None:
@@ -261,7 +254,11 @@ def _video(frames: list[Image.Image], times: list[float]) -> Frames:
     rising = all(a < b for a, b in pairwise(times))
     timing: dict[str, Any] = {"timestamps": times} if rising else {"fps": 1}
     given = FrameSequence(np.stack([np.asarray(frame) for frame in frames]), **timing)
-    qa_sampling = Sampling(num_frames=len(frames))
-    from video_tool import Settings
+    return read_video(given, Sampling(num_frames=len(frames)), Settings(max_frames=len(frames)))
 
-    return read_video(given, qa_sampling, Settings())
+
+def _usage(answer: VideoAnswer) -> dict[str, Any]:
+    assert answer.usage.visual_tokens is not None
+    assert answer.usage.text_tokens is not None
+    prompt = answer.usage.visual_tokens + answer.usage.text_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": answer.usage.new_tokens}

@@ -44,7 +44,8 @@ class Usage(Record):
         description="Prompt tokens that stand for frames and images; null where a server does not tell them apart."
     )
     text_tokens: int | None = Field(
-        description="The other prompt tokens, or all of them where visual_tokens is null; null where a server tells none."
+        description="The other prompt tokens, or all of them where visual_tokens is null; "
+        "null where a server tells none."
     )
     new_tokens: int | None = Field(description="Tokens generated; null where a server does not tell.")
 

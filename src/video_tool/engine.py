@@ -15,7 +15,7 @@ from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
 from video_tool.frames import FrameSize, Media
 from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation
-from video_tool.models.openai import OpenAIModel, RemoteOptions, VideoFormat, is_remote
+from video_tool.models.openai import OpenAIModel, RemoteOptions, VideoFormat, check_remote_generation, is_remote
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.prompt import Message, place_media
 from video_tool.question import (
@@ -200,6 +200,8 @@ class VideoQA:
         Once the model is loaded, frames come in the size to which it would resize them anyway.
         """
         _check(question)
+        if is_remote(self.model):
+            check_remote_generation(question.generation)
         return Media.read(question, self.settings, self.on_progress, self._frame_size)
 
     def load(self) -> float:

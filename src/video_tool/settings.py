@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VIDEO_TOOL_", frozen=True, extra="forbid")
 
     model: str = Field(
-        default=DEFAULT_MODEL, description="Model asked when none is named; `builtin` is the one in the package, `openai:NAME` one on a server."
+        default=DEFAULT_MODEL,
+        description="Model asked when none is named; `builtin` is the one in the package, "
+        "`openai:NAME` one on a server.",
     )
     base_url: str | None = Field(
         default=None,

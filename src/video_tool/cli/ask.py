@@ -10,6 +10,7 @@ from video_tool.cli.options import (
     VIDEO_HELP,
     AsJson,
     Attention,
+    BaseUrl,
     Device,
     Dtype,
     End,
@@ -41,6 +42,7 @@ def ask(
         typer.Option("--image", "-i", metavar="IMAGE", help="An image to look at besides; repeatable."),
     ] = None,
     model: Model = None,
+    base_url: BaseUrl = None,
     as_json: AsJson = False,
     num_frames: NumFrames = None,
     fps: Fps = None,
@@ -100,7 +102,13 @@ def ask(
 
     with shown_progress() as on_progress:
         answer = VideoQA(
-            model, device=device, dtype=dtype, attention=attention, settings=settings, on_progress=on_progress
+            model,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            base_url=base_url,
+            settings=settings,
+            on_progress=on_progress,
         ).ask(
             question,
             media[:cut],

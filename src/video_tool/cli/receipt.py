@@ -49,9 +49,7 @@ def receipt(answer: VideoAnswer) -> Table:
     limit = {"length": "--max-new-tokens", "time": "--max-seconds"}.get(answer.finish_reason)
     if limit:
         after = "" if usage.new_tokens is None else f" after {usage.new_tokens} new tokens"
-        table.add_row(
-            Text("warning", style="yellow"), Text(f"cut off{after}; {limit} allows more")
-        )
+        table.add_row(Text("warning", style="yellow"), Text(f"cut off{after}; {limit} allows more"))
     return table
 
 

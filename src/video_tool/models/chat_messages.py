@@ -28,7 +28,7 @@ _JPEG = {"quality": 90, "subsampling": 0}
 """Colour at full resolution: small shapes and letters in colour blur otherwise, for a third fewer bytes."""
 
 _TOKENS = re.compile(
-    r"<(?=[|｜][^<>]*[|｜]>"
+    r"<(?=[|\uff5c][^<>]*[|\uff5c]>"
     r"|/?(?:s|image|video|img|vision|bos|eos|pad|unk|start_of_turn|end_of_turn|start_of_image|end_of_image"
     r"|image_soft_token|IMG_CONTEXT)>)"
     r"|\[(?=/?(?:INST|IMG|IMG_BREAK|IMG_END)\])"

@@ -87,7 +87,9 @@ class OpenAIModel:
     def __init__(self, model: str, options: RemoteOptions) -> None:
         self._name = model.removeprefix(_PREFIX)
         if not self._name:
-            raise QuestionError(f"{model} names no model", hint="Write openai: and the name that the server has for it.")
+            raise QuestionError(
+                f"{model} names no model", hint="Write openai: and the name that the server has for it."
+            )
         _check(options)
         self._options = options
         self._client = _client(options)
@@ -122,16 +124,12 @@ class OpenAIModel:
             ModelNotFoundError: the server does not have the model.
             ServerError: the server can't be reached, fails, or refuses the request.
         """
-        if options.choices:
-            raise QuestionError(
-                "choices can't be scored by a server",
-                hint="Servers don't tell how likely given words are: ask a local model, or name the choices in the "
-                "question.",
-            )
+        check_remote_generation(options)
         asked = time.perf_counter()
-        request = {"messages": chat_messages(messages, self._options.video_format), **request_arguments(options)}
-        if self._options.video_format == "video":
-            request["extra_body"] = request.get("extra_body", {}) | video_metadata(messages)
+        video_format = self._options.video_format
+        request: dict[str, Any] = {"messages": chat_messages(messages, video_format), **request_arguments(options)}
+        if video_format == "video":
+            request["extra_body"] = {**request.get("extra_body", {}), **video_metadata(messages)}
         sent = time.perf_counter()
         answer = _Answer(options, on_progress, on_text, self.info.id)
         try:
@@ -149,22 +147,22 @@ class OpenAIModel:
             # silence can't outlast them, nor can a second try
             seconds = min(options.max_seconds, self._options.timeout)
             client = client.with_options(timeout=_timeout(seconds), max_retries=0)
-        with self._translated():
-            with self._opened(client, request, options.max_new_tokens) as stream:
-                yield from stream
+        with self._translated(), self._opened(client, request, options.max_new_tokens) as stream:
+            yield from stream
 
     def _opened(self, client: openai.OpenAI, request: dict[str, Any], most: int) -> Any:
         import openai
 
         create: Any = client.chat.completions.create
         common = {"model": self._name, "stream": True, "stream_options": {"include_usage": True}, **request}
+        limit = self._limit
         try:
-            return create(**common, **{self._limit: most})
+            return create(**common, **{limit: most})
         except openai.BadRequestError as error:
-            if self._limit != "max_tokens" or error.param != "max_tokens" or error.code != "unsupported_parameter":
+            if error.param != limit or error.code != "unsupported_parameter" or limit != "max_tokens":
                 raise
-            self._limit = "max_completion_tokens"
-            return create(**common, **{self._limit: most})
+        self._limit = "max_completion_tokens"
+        return create(**common, max_completion_tokens=most)
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -175,9 +173,7 @@ class OpenAIModel:
 class _Answer:
     """An answer while it comes."""
 
-    def __init__(
-        self, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None, model: str
-    ) -> None:
+    def __init__(self, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None, model: str) -> None:
         self.usage = Usage(visual_tokens=None, text_tokens=None, new_tokens=None)
         self.reason: str | None = None
         self._options, self._on_progress, self._model = options, on_progress, model
@@ -232,6 +228,20 @@ class _Answer:
         if self.reason in ("length", "time") and not self._transcript.stopped:
             reason = "length" if self.reason == "length" else "time"
         return Said(self._transcript.text, (), reason)
+
+
+def check_remote_generation(options: GenerationOptions) -> None:
+    """Refuses what no server can do.
+
+    Raises:
+        QuestionError: there are choices.
+    """
+    if options.choices:
+        raise QuestionError(
+            "choices can't be scored by a server",
+            hint="Servers don't tell how likely given words are: ask a model that runs here, or name the choices in "
+            "the question.",
+        )
 
 
 def request_arguments(options: GenerationOptions) -> dict[str, Any]:

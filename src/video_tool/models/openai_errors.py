@@ -76,7 +76,9 @@ def _translation(error: Exception, server: str, model: str, said: str) -> Except
 
     if isinstance(error, openai.APITimeoutError):
         return ServerTimeoutError(
-            f"{server} did not answer in time", hint="Raise timeout, or ask with fewer frames.", retryable=True
+            f"{server} did not answer in time",
+            hint="Raise timeout (or max_seconds), or ask with fewer frames.",
+            retryable=True,
         )
     if isinstance(error, openai.APIConnectionError):
         return ServerError(
