@@ -77,7 +77,13 @@ def test_a_conversation_tells_the_server_all_that_was_said(server: ModelServer, 
     there = remote(server).conversation(videos=[DEMO_VIDEO])
     for question in (QUESTION, "What colour is it?", "And its shape?"):
         assert there.ask(question).text == here.ask(question).text
-    assert [row["role"] for row in server.requests[-1]["messages"]] == ["user", "assistant", "user", "assistant", "user"]
+    assert [row["role"] for row in server.requests[-1]["messages"]] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "user",
+    ]
 
 
 def test_pieces_make_up_the_answer(server: ModelServer, builtin_qa: VideoQA) -> None:
@@ -130,8 +136,13 @@ def test_several_questions_are_at_the_server_at_once(server: ModelServer) -> Non
 
 def test_options_reach_the_server(server: ModelServer) -> None:
     options: Any = {
-        **{"max_new_tokens": 3, "temperature": 2.0, "top_p": 0.9, "top_k": 1, "seed": 7},
-        **{"repetition_penalty": 1.5, "stop": ["zebra"]},
+        "max_new_tokens": 3,
+        "temperature": 2.0,
+        "top_p": 0.9,
+        "top_k": 1,
+        "seed": 7,
+        "repetition_penalty": 1.5,
+        "stop": ["zebra"],
     }
     answer = remote(server).ask(QUESTION, videos=[DEMO_VIDEO], **options)
     assert (answer.usage.new_tokens, answer.finish_reason) == (3, "length")
