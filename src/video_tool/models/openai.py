@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -107,7 +108,15 @@ class OpenAIModel:
     def models(self) -> tuple[str, ...]:
         """The names of all models that the server has. Raises as `generate` does."""
         with self._translated():
-            return tuple(model.id for model in self._client.models.list())
+            # as it came: the client takes for granted that it is a list of models
+            listed: Any = json.loads(self._client.models.with_raw_response.list().text)
+        rows: Any = listed.get("data") if isinstance(listed, dict) else None
+        if not isinstance(rows, list):
+            raise ServerError(
+                f"{self._server} answers, but with no list of models",
+                hint="Check that base_url ends where its API begins, as in …/v1.",
+            )
+        return tuple(str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row)
 
     def generate(
         self,
@@ -188,7 +197,7 @@ class _Answer:
                 self.usage = Usage(
                     visual_tokens=None, text_tokens=chunk.usage.prompt_tokens, new_tokens=chunk.usage.completion_tokens
                 )
-            for choice in chunk.choices:
+            for choice in chunk.choices or ():
                 self.reason = choice.finish_reason or self.reason
                 if not choice.delta.content:
                     continue
