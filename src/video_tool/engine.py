@@ -231,8 +231,10 @@ class VideoQA:
             on_text: told what each token adds to the text; what it raises ends generating.
         """
         check_generation(options)
-        load += self.load()
-        model = self._load()
+        with self._lock:
+            asked = time.perf_counter()
+            model = self._load()
+            load += time.perf_counter() - asked
         with model.turn:
             generation = model.generate(messages, options, self.on_progress, on_text)
         return _receipt(model, generation, media, began, load)
