@@ -47,9 +47,14 @@ class VideoInfo(Record):
 class Usage(Record):
     """Tokens spent."""
 
-    visual_tokens: int = Field(description="Prompt tokens that stand for frames and images.")
-    text_tokens: int = Field(description="The other prompt tokens.")
-    new_tokens: int = Field(description="Tokens generated.")
+    visual_tokens: int | None = Field(
+        description="Prompt tokens that stand for frames and images; null where a server does not tell them apart."
+    )
+    text_tokens: int | None = Field(
+        description="The other prompt tokens, or all of them where visual_tokens is null; "
+        "null where a server tells none."
+    )
+    new_tokens: int | None = Field(description="Tokens generated; null where a server does not tell.")
 
 
 class Timings(Record):
@@ -68,9 +73,9 @@ class ModelInfo(Record):
 
     id: str = Field(description="As it was asked for.")
     revision: str | None = Field(description="The hub's commit, or the package's version for the built-in model.")
-    device: str = Field(description="cpu, cuda:0, mps, …")
-    dtype: str = Field(description="float32, bfloat16 or float16.")
-    attention: str = Field(description="eager, sdpa, flash_attention_2, …")
+    device: str = Field(description="cpu, cuda:0, mps, …, or the address of the server that it runs on.")
+    dtype: str | None = Field(description="float32, bfloat16 or float16; null where a server runs it.")
+    attention: str | None = Field(description="eager, sdpa, flash_attention_2, …; null where a server runs it.")
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
     kind: ModelKind = Field(
         description="chat: it holds conversations; instruct: single questions; base: it completes a text."

@@ -5,60 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Unpack
 
 from video_tool.answer import VideoAnswer
-from video_tool.errors import ContextLengthError, QuestionError
-from video_tool.frames import Media
-from video_tool.prompt import Message, place_media
-from video_tool.question import (
-    AskOptions,
-    GenerationOptions,
-    ImageInput,
-    Sampling,
-    TurnOptions,
-    VideoInput,
-    VideoQuestion,
-)
+from video_tool.errors import QuestionError
+from video_tool.prompt import Message
+from video_tool.question import AskOptions, ImageInput, Sampling, TurnOptions, VideoInput, VideoQuestion
+from video_tool.turn import Beginning, Exchange, Turn
 
 if TYPE_CHECKING:
     from video_tool.engine import VideoQA
-
-
-@dataclass(frozen=True)
-class _Beginning:
-    """What stays whatever is left out: system prompt and examples, then the videos and images of the conversation."""
-
-    lead: tuple[Message, ...]
-    media: Media
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Next:
-    """A question, ready for the model.
-
-    Attributes:
-        beginning: of the conversation.
-        turns: the earlier turns that still fit, each a question and its answer.
-        question: this one.
-        warnings: what the user should know.
-        options: how to generate.
-        began: `time.perf_counter()` when the question came in.
-    """
-
-    beginning: _Beginning
-    turns: tuple[tuple[Message, Message], ...]
-    question: Message
-    warnings: tuple[str, ...]
-    options: GenerationOptions
-    began: float
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """All that the model is given."""
-        return (*self.beginning.lead, *(message for turn in self.turns for message in turn), self.question)
 
 
 class Conversation:
@@ -76,8 +32,8 @@ class Conversation:
     def __init__(self, qa: VideoQA, about: VideoQuestion) -> None:
         self._qa = qa
         self._about = about
-        self._beginning: _Beginning | None = None
-        self._turns: tuple[tuple[Message, Message], ...] = ()
+        self._beginning: Beginning | None = None
+        self._turns: tuple[Exchange, ...] = ()
         self.messages: tuple[Message, ...] = ()
 
     def ask(
@@ -100,9 +56,9 @@ class Conversation:
         Raises:
             VideoToolError: as `VideoQA.ask` does.
         """
-        following = self._next(question, videos, images, options)
-        answer = self._qa.reply(following.messages, following.options, following.began, following.warnings)
-        self._keep(following, answer)
+        turn, beginning, earlier = self._next(question, videos, images, options)
+        answer = self._qa.reply(turn)
+        self._keep(turn, beginning, earlier, answer)
         return answer
 
     async def aask(
@@ -123,12 +79,10 @@ class Conversation:
         **options: Unpack[TurnOptions],
     ) -> Generator[str | VideoAnswer]:
         """The next question's answer, as `VideoQA.stream` gives it; who leaves early has not asked it."""
-        following = self._next(question, videos, images, options)
-        for piece in self._qa.reply_in_pieces(
-            following.messages, following.options, following.began, following.warnings
-        ):
+        turn, beginning, earlier = self._next(question, videos, images, options)
+        for piece in self._qa.reply_in_pieces(turn):
             if not isinstance(piece, str):
-                self._keep(following, piece)
+                self._keep(turn, beginning, earlier, piece)
             yield piece
 
     async def astream(
@@ -139,17 +93,16 @@ class Conversation:
         **options: Unpack[TurnOptions],
     ) -> AsyncGenerator[str | VideoAnswer]:
         """`stream` for an event loop, which goes on between the pieces."""
-        following = await asyncio.to_thread(self._next, question, videos, images, options)
-        async for piece in self._qa.areply_in_pieces(
-            following.messages, following.options, following.began, following.warnings
-        ):
+        turn, beginning, earlier = await asyncio.to_thread(self._next, question, videos, images, options)
+        async for piece in self._qa.areply_in_pieces(turn):
             if not isinstance(piece, str):
-                self._keep(following, piece)
+                self._keep(turn, beginning, earlier, piece)
             yield piece
 
     def _next(
         self, question: str, videos: Sequence[VideoInput], images: Sequence[ImageInput], options: TurnOptions
-    ) -> _Next:
+    ) -> tuple[Turn, Beginning, tuple[Exchange, ...]]:
+        """The turn, what the conversation was begun with, and the earlier turns that are still in it."""
         began = time.perf_counter()
         asked = VideoQuestion.of(question, videos, images, AskOptions(**options))
         if asked.sampling == Sampling():
@@ -160,71 +113,15 @@ class Conversation:
                 hint="Say it where the conversation begins, or with the videos.",
             )
         self._qa.check(asked, shown_already=bool(self._turns or self._about.videos or self._about.images))
-        beginning = self._beginning or self._begin()
-        media = self._qa.read_media(asked.videos, asked.images, asked.sampling)
-        warnings = (*beginning.warnings, *media.warnings)
-        if not self._turns:
-            begun = beginning.media
-            media = Media((*begun.videos, *media.videos), (*begun.images, *media.images))
-        self._beginning = beginning
-        message = place_media(asked.question, media)
-        return self._shortened(_Next(beginning, self._turns, message, warnings, asked.generation, began))
+        if self._beginning is None:
+            turn, beginning = self._qa.reader().first(asked, self._about, began)
+            return turn, beginning, ()
+        turn, earlier = self._qa.reader().later(asked, self._beginning, self._turns, began)
+        return turn, self._beginning, earlier
 
-    def _begin(self) -> _Beginning:
-        about = self._about
-        media = self._qa.read_media(about.videos, about.images, about.sampling)
-        lead, warnings = self._qa.read_lead(about)
-        return _Beginning(lead, media, (*warnings, *media.warnings))
-
-    def _shortened(self, following: _Next) -> _Next:
-        """The same, without as many of the oldest turns as the model can't hold."""
-        whole = following
-        while following.turns:
-            try:
-                self._qa.check_length(following.messages, following.options)
-                break
-            except ContextLengthError as error:
-                following = _without_the_oldest(following)
-                if not any(message.videos or message.images for message in following.messages):
-                    raise ContextLengthError(
-                        error.message,
-                        hint="The videos would no longer be seen: begin a new conversation.",
-                        max_frames=error.max_frames,
-                    ) from error
-        dropped = len(whole.turns) - len(following.turns)
-        if not dropped:
-            return whole
-        lost = _videos(whole) - _videos(following)
-        with_videos = f", and {lost} {'video' if lost == 1 else 'videos'} with them" if lost else ""
-        warning = (
-            f"the conversation has become too long for the model: {dropped} of the oldest turns "
-            f"{'is' if dropped == 1 else 'are'} left out{with_videos}"
-        )
-        return replace(following, warnings=(*following.warnings, warning))
-
-    def _keep(self, following: _Next, answer: VideoAnswer) -> None:
+    def _keep(self, turn: Turn, beginning: Beginning, earlier: tuple[Exchange, ...], answer: VideoAnswer) -> None:
         """Remembers a turn; what was read for it costs later turns nothing."""
         said = Message("assistant", (answer.text,))
-        beginning = following.beginning
-        self._beginning = replace(beginning, lead=tuple(message.kept() for message in beginning.lead))
-        self._turns = tuple(
-            (question.kept(), reply) for question, reply in (*following.turns, (following.question, said))
-        )
-        self.messages = (*self._beginning.lead, *(message for turn in self._turns for message in turn))
-
-
-def _without_the_oldest(following: _Next) -> _Next:
-    """One turn less; what the conversation was begun with moves in front of what comes next."""
-    begun = following.beginning.media
-    (_, *rest) = following.turns
-    kept = (*(video.kept() for video in begun.videos), *begun.images)
-    if rest:
-        (question, answer) = rest[0]
-        rest[0] = (replace(question, content=(*kept, *question.content)), answer)
-        return replace(following, turns=tuple(rest))
-    question = following.question
-    return replace(following, turns=(), question=replace(question, content=(*kept, *question.content)))
-
-
-def _videos(following: _Next) -> int:
-    return sum(len(message.videos) for message in following.messages)
+        self._beginning = beginning.kept()
+        self._turns = (*earlier, (turn.messages[-1].kept(), said))
+        self.messages = (*self._beginning.lead, *(message for exchange in self._turns for message in exchange))

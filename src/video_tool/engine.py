@@ -9,26 +9,31 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
+from video_tool.answer import VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
-from video_tool.frames import FrameSize, Media, check_sampling, fetch_media
-from video_tool.model_options import LoadOptions, ModelOptions
-from video_tool.models import Generation, HeldModel, OnText, VideoLanguageModel, check_generation, check_grammar
+from video_tool.model_options import EngineOptions, RemoteOptions, options_of
+from video_tool.models import (
+    HeldModel,
+    OnText,
+    VideoLanguageModel,
+    check_generation,
+    check_grammar,
+    check_remote_generation,
+)
 from video_tool.progress import OnProgress, ignore_progress
-from video_tool.prompt import Message, place_media
 from video_tool.question import (
     AskOptions,
     ConversationOptions,
     GenerationOptions,
     ImageInput,
-    Sampling,
     VideoInput,
     VideoQuestion,
 )
-from video_tool.response_format import read_json
+from video_tool.receipt import write_receipt
 from video_tool.settings import Settings
 from video_tool.streaming import TextStream
+from video_tool.turn import Turn, TurnReader
 
 
 class VideoQA:
@@ -36,11 +41,12 @@ class VideoQA:
 
     The model is loaded by the first question and kept, for as long as `settings.unload_after` says. Engines with the
     same model and options share its weights. An instance may be shared by threads: what they fetch and decode runs
-    side by side, and the model answers one question at a time.
+    side by side, and the model answers one question at a time, unless a server runs it.
 
     Args:
-        model: a name on the Hugging Face hub, a checkpoint folder, or `builtin` for the small model in
-            the package; by default what the settings say. Weights are read from safetensors alone.
+        model: a name on the Hugging Face hub, a checkpoint folder, `builtin` for the small model in the package, or
+            `openai:NAME` for a model that a server runs; by default what the settings say. Weights are read from
+            safetensors alone.
         settings: limits and defaults; by default read from `VIDEO_TOOL_*`.
         on_progress: called with news of each stage, from the thread that asks.
         **options: how the model is loaded and run, as `ModelOptions` describes it:
@@ -62,6 +68,16 @@ class VideoQA:
               whatever you can: read it, and pin the revision.
             - offline: whether nothing is asked of the hub, as with `HF_HUB_OFFLINE=1`.
 
+            And for `openai:NAME`, how its server is asked:
+
+            - base_url: where its API begins, such as `http://127.0.0.1:8000/v1`; by default what the settings or
+              OPENAI_BASE_URL say.
+            - api_key: by default what OPENAI_API_KEY says. Local servers mostly want none.
+            - timeout: seconds that the server may be silent (600).
+            - max_retries: how often a request is sent again before any of the answer has come (2).
+            - video_format: `frames` sends an image for each frame; `video` one part for each video, which vLLM takes
+              for models that see videos.
+
     Raises:
         ModelError: an option is of a wrong type or value, or two exclude each other.
         TypeError: there is no such option.
@@ -73,12 +89,12 @@ class VideoQA:
         *,
         settings: Settings | None = None,
         on_progress: OnProgress = ignore_progress,
-        **options: Unpack[LoadOptions],
+        **options: Unpack[EngineOptions],
     ) -> None:
         self.settings = settings or Settings()
         self.model = model or self.settings.model
         self.on_progress = on_progress
-        self.options = ModelOptions.of(self.model, options)
+        self.options = options_of(self.model, options)
         self._held = HeldModel(self.settings.unload_after)
 
     def ask(
@@ -165,10 +181,8 @@ class VideoQA:
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[str | VideoAnswer]:
         """`stream` for an event loop, which goes on between the pieces."""
-        began = time.perf_counter()
-        asked = VideoQuestion.of(question, videos, images, options)
-        messages, warnings = await asyncio.to_thread(self.read, asked)
-        async for piece in self.areply_in_pieces(messages, asked.generation, began, warnings):
+        turn = await asyncio.to_thread(self.read, VideoQuestion.of(question, videos, images, options))
+        async for piece in self.areply_in_pieces(turn):
             yield piece
 
     def conversation(
@@ -185,45 +199,22 @@ class VideoQA:
 
     def answer(self, question: VideoQuestion) -> VideoAnswer:
         """Answers a question that is an object already. Raises as `ask` does."""
-        began = time.perf_counter()
-        messages, warnings = self.read(question)
-        return self.reply(messages, question.generation, began, warnings)
+        return self.reply(self.read(question))
 
     def answer_in_pieces(self, question: VideoQuestion) -> Generator[str | VideoAnswer]:
         """What `stream` gives, for a question that is an object already."""
+        yield from self.reply_in_pieces(self.read(question))
+
+    def read(self, question: VideoQuestion) -> Turn:
+        """All that the model needs to answer a question. Raises as `ask` does, short of generating."""
         began = time.perf_counter()
-        messages, warnings = self.read(question)
-        yield from self.reply_in_pieces(messages, question.generation, began, warnings)
-
-    def read(self, question: VideoQuestion) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-        """Fetches and reads what a question is about, short of the model. Raises as `ask` does.
-
-        Returns:
-            The system prompt, the examples and the question as messages, and what the user should know of the images.
-        """
         self.check(question)
-        media = self.read_media(question.videos, question.images, question.sampling)
-        messages, warnings = self.read_lead(question)
-        return (*messages, place_media(question.question, media)), (*warnings, *media.warnings)
+        alone = question.model_copy(update={"videos": (), "images": ()})
+        return self.reader().first(alone, question, began)[0]
 
-    def read_lead(self, question: VideoQuestion) -> tuple[tuple[Message, ...], tuple[str, ...]]:
-        """What `read` gives, short of the question itself: system prompt and examples."""
-        messages = [Message("system", (question.system,))] if question.system else []
-        warnings: list[str] = []
-        for example in question.examples:
-            media = self.read_media(example.videos, example.images, question.sampling)
-            messages += [place_media(example.question, media), Message("assistant", (example.answer,))]
-            warnings += media.warnings
-        return tuple(messages), tuple(warnings)
-
-    def read_media(self, videos: Sequence[VideoInput], images: Sequence[ImageInput], sampling: Sampling) -> Media:
-        """Fetches and reads videos and images.
-
-        Once the model is loaded, frames come in the size to which it would resize them anyway.
-        """
-        check_sampling(sampling, self.settings)
-        with fetch_media(videos, images, self.settings, self.on_progress) as fetched:
-            return fetched.read(sampling, self._frame_size)
+    def reader(self) -> TurnReader:
+        """Reads what questions are about."""
+        return TurnReader(self.settings, self.on_progress, partial(self._held.in_use, self._load))
 
     def check(self, question: VideoQuestion, *, shown_already: bool = False) -> None:
         """Refuses what can't be asked of any model, before anything is fetched.
@@ -239,14 +230,14 @@ class VideoQA:
             raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
         if not (question.videos or question.images or shown_already):
             raise QuestionError("there is no video and no image", hint="Give at least one of them.")
-        check_generation(question.generation)
-        if question.generation.response_format is not None:
-            check_grammar(question.generation.response_format)
+        self._check_generation(question.generation)
 
-    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
-        """Raises a `ContextLengthError` for a conversation that is longer, with its answer, than the model holds."""
-        with self._held.in_use(self._load) as used:
-            used.model.check_length(messages, options)
+    def _check_generation(self, options: GenerationOptions) -> None:
+        check_generation(options)
+        if isinstance(self.options, RemoteOptions):
+            check_remote_generation(options)
+        elif options.response_format is not None:
+            check_grammar(options.response_format)
 
     def load(self) -> float:
         """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
@@ -261,36 +252,21 @@ class VideoQA:
         """
         self._held.unload()
 
-    def reply(
-        self,
-        messages: Sequence[Message],
-        options: GenerationOptions,
-        began: float,
-        warnings: Sequence[str] = (),
-        load: float = 0.0,
-        on_text: OnText | None = None,
-    ) -> VideoAnswer:
-        """The model's next words in a conversation whose media are read already.
+    def reply(self, turn: Turn, on_text: OnText | None = None) -> VideoAnswer:
+        """The model's next words.
 
         Args:
-            messages: all turns so far, the user's last.
-            options: how to generate.
-            began: `time.perf_counter()` when the question came in.
-            warnings: what the user should know, besides what the videos' own say.
-            load: seconds that were spent on loading the model for it already.
+            turn: what it is asked.
             on_text: told what each token adds to the text; what it raises ends generating.
         """
-        check_generation(options)
+        self._check_generation(turn.options)
         with self._held.in_use(self._load) as used:
-            generation = used.model.generate(messages, options, self.on_progress, on_text)
-            return _receipt(used.model, generation, options, messages, began, load + used.load_seconds, warnings)
+            generation = used.model.generate(turn.messages, turn.options, self.on_progress, on_text)
+            return write_receipt(turn, generation, used.model.info, used.load_seconds)
 
-    def reply_in_pieces(
-        self, messages: Sequence[Message], options: GenerationOptions, began: float, warnings: Sequence[str] = ()
-    ) -> Generator[str | VideoAnswer]:
+    def reply_in_pieces(self, turn: Turn) -> Generator[str | VideoAnswer]:
         """`reply` as `stream` gives it."""
-        load = self.load()  # in this thread: who interrupts it is not kept waiting for the end
-        pieces = TextStream(partial(self.reply, messages, options, began, warnings, load))
+        pieces = TextStream(partial(self.reply, turn))
         try:
             while isinstance(piece := pieces.take(), str):
                 yield piece
@@ -298,12 +274,9 @@ class VideoQA:
         finally:
             pieces.end()
 
-    async def areply_in_pieces(
-        self, messages: Sequence[Message], options: GenerationOptions, began: float, warnings: Sequence[str] = ()
-    ) -> AsyncGenerator[str | VideoAnswer]:
+    async def areply_in_pieces(self, turn: Turn) -> AsyncGenerator[str | VideoAnswer]:
         """`reply` as `astream` gives it."""
-        load = await asyncio.to_thread(self.load)
-        pieces = TextStream(partial(self.reply, messages, options, began, warnings, load))
+        pieces = TextStream(partial(self.reply, turn))
         try:
             while isinstance(piece := await asyncio.to_thread(pieces.take), str):
                 yield piece
@@ -311,53 +284,11 @@ class VideoQA:
         finally:
             await asyncio.to_thread(pieces.end)
 
-    def _frame_size(self) -> FrameSize | None:
-        # not loaded for this: a video that can't be read is told before minutes are spent on a model
-        return self._held.model.frame_size if self._held.model else None
-
     def _load(self) -> VideoLanguageModel:
+        if isinstance(self.options, RemoteOptions):
+            from video_tool.models.openai import OpenAIModel
+
+            return OpenAIModel(str(self.model), self.options.at(self.settings.base_url))
         from video_tool.models.transformers import TransformersModel
 
         return TransformersModel(self.model, self.options, self.on_progress)
-
-
-def _receipt(
-    model: VideoLanguageModel,
-    generation: Generation,
-    options: GenerationOptions,
-    messages: Sequence[Message],
-    began: float,
-    load: float,
-    warnings: Sequence[str],
-) -> VideoAnswer:
-    videos = [video for message in messages for video in message.videos]
-    parsed, refused = read_json(options.response_format, generation.said.text, generation.said.finish_reason)
-    return VideoAnswer(
-        text=generation.said.text,
-        frames=tuple(
-            FrameStamp(video=number, index=index, timestamp=timestamp)
-            for number, video in enumerate(videos)
-            for index, timestamp in zip(video.indices, video.timestamps, strict=True)
-        ),
-        videos=tuple(video.info for video in videos),
-        images=sum(len(message.images) for message in messages),
-        choices=generation.said.choices,
-        parsed=parsed,
-        logprobs=generation.said.logprobs,
-        usage=Usage(
-            visual_tokens=generation.visual_tokens,
-            text_tokens=generation.text_tokens,
-            new_tokens=len(generation.said.tokens),
-        ),
-        timings=Timings(
-            fetch=sum(video.fetch_seconds for video in videos),
-            decode=sum(video.decode_seconds for video in videos),
-            load=load,
-            prompt=generation.prompt_seconds,
-            generate=generation.generate_seconds,
-            total=time.perf_counter() - began,
-        ),
-        warnings=(*(warning for video in videos for warning in video.warnings), *warnings, *refused),
-        model=model.info,
-        finish_reason=generation.said.finish_reason,
-    )

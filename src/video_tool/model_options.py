@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self, TypeAlias, TypedDict
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from video_tool.answer import ModelKind
 from video_tool.errors import ModelError
@@ -16,6 +17,13 @@ Quantization: TypeAlias = Literal["bitsandbytes-8bit", "bitsandbytes-4bit", "tor
 
 DeviceMap: TypeAlias = str | Mapping[str, str | int]
 """How a model is spread: one of accelerate's strategies, or a device for each module, by name."""
+
+VideoFormat: TypeAlias = Literal["frames", "video"]
+"""How a server is sent videos. `frames`: an image for each frame, with its time in words before it. `video`: one part
+for all frames of a video, which vLLM takes, and with it models that see videos rather than images."""
+
+REMOTE = "openai:"
+"""What the names of models on servers begin with."""
 
 _STRATEGIES = ("auto", "balanced", "balanced_low_0", "sequential")
 
@@ -57,27 +65,14 @@ class ModelOptions(BaseModel):
     )
     offline: bool = Field(default=False, description="Whether nothing is asked of the hub: the cache has to have it.")
 
-    @classmethod
-    def of(cls, model: str | Path, options: LoadOptions) -> Self:
-        """The options given as arguments, checked as far as they can be before anything is loaded.
+    def check(self, model: str | Path) -> None:
+        """Refuses options that exclude each other, or don't go with the model.
 
         Raises:
-            ModelError: one is of a wrong type or value, or two exclude each other.
-            TypeError: there is no such option.
+            ModelError: so it is.
         """
-        unknown = sorted(options.keys() - cls.model_fields.keys())
-        if unknown:
-            raise TypeError(f"there is no option {unknown[0]!r}: there are {', '.join(sorted(cls.model_fields))}")
-        try:
-            made = cls.model_validate(options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ModelError(
-                f"{first['loc'][0]} is {first['input']!r}: {first['msg']}", hint="Give it as VideoQA describes it."
-            ) from error
-        made._check_together()
-        made._check_trust(model)
-        return made
+        self._check_together()
+        self._check_trust(model)
 
     def _check_together(self) -> None:
         if isinstance(self.device_map, str) and self.device_map not in _STRATEGIES:
@@ -104,6 +99,85 @@ class ModelOptions(BaseModel):
             )
 
 
+class RemoteOptions(BaseModel):
+    """How a server is asked for a model that it runs, `openai:NAME`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    base_url: str | None = Field(
+        default=None,
+        description="Where its API begins, such as http://127.0.0.1:8000/v1; by default what OPENAI_BASE_URL says, or "
+        "OpenAI's own. It is the caller's choice: no policy is asked about it.",
+    )
+    api_key: str | None = Field(
+        default=None,
+        repr=False,
+        description="By default what OPENAI_API_KEY says; servers with a base_url may do without.",
+    )
+    timeout: float = Field(default=600.0, gt=0, description="Seconds that the server may be silent.")
+    max_retries: int = Field(
+        default=2,
+        ge=0,
+        description="How often a request is sent again, after a growing pause, before anything of the answer has come; "
+        "a pause that the server asks for is kept, up to two minutes.",
+    )
+    video_format: VideoFormat = Field(default="frames", description="frames or video: how videos are sent.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _web_address(cls, given: str | None) -> str | None:
+        if given is not None and urlsplit(given).scheme not in ("http", "https"):
+            raise ValueError("it is no URL such as http://127.0.0.1:8000/v1")
+        return given
+
+    def at(self, base_url: str | None) -> Self:
+        """The same, at this address where none was given."""
+        return self.model_copy(update={"base_url": self.base_url or base_url})
+
+
+def options_of(model: str | Path, options: EngineOptions) -> ModelOptions | RemoteOptions:
+    """The options given as arguments, checked as far as they can be before the model is asked.
+
+    Args:
+        model: says whether it runs here, or on a server: `openai:NAME`.
+        options: those of either kind that are left at their default are taken for not given.
+
+    Raises:
+        ModelError: one is of a wrong type or value, or for models of the other kind, or two exclude each other.
+        TypeError: there is no such option.
+    """
+    known = {**ModelOptions.model_fields, **RemoteOptions.model_fields}
+    unknown = sorted(options.keys() - known.keys())
+    if unknown:
+        raise TypeError(f"there is no option {unknown[0]!r}: there are {', '.join(sorted(known))}")
+    kind = RemoteOptions if is_remote(model) else ModelOptions
+    given = {
+        name: value for name, value in options.items() if name in kind.model_fields or value != known[name].default
+    }
+    foreign = sorted(given.keys() - kind.model_fields.keys())
+    if foreign:
+        where = "on a server, and is loaded there" if is_remote(model) else "here, and not on a server"
+        raise ModelError(
+            f"{foreign[0]} is given, and {model} runs {where}",
+            hint=f"Leave it out, or {'name a model that runs here' if is_remote(model) else 'write openai:NAME'}.",
+        )
+    try:
+        made = kind.model_validate({name: value for name, value in options.items() if name in kind.model_fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        value = "of no use" if name in ("api_key", "base_url") else repr(first["input"])  # those may hold secrets
+        raise ModelError(f"{name} is {value}: {first['msg']}", hint="Give it as VideoQA describes it.") from None
+    if isinstance(made, ModelOptions):
+        made.check(model)
+    return made
+
+
+def is_remote(model: str | Path) -> bool:
+    """Whether a model's name says that a server runs it: `openai:NAME`."""
+    return isinstance(model, str) and model.startswith(REMOTE)
+
+
 class LoadOptions(TypedDict, total=False):
     """The fields of `ModelOptions`, as arguments."""
 
@@ -120,3 +194,17 @@ class LoadOptions(TypedDict, total=False):
     compile: bool
     trust_remote_code: str | None
     offline: bool
+
+
+class ServerOptions(TypedDict, total=False):
+    """The fields of `RemoteOptions`, as arguments."""
+
+    base_url: str | None
+    api_key: str | None
+    timeout: float
+    max_retries: int
+    video_format: VideoFormat
+
+
+class EngineOptions(LoadOptions, ServerOptions, total=False):
+    """All that a `VideoQA` may be made with, besides its model."""

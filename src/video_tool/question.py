@@ -107,6 +107,11 @@ class Sampling(BaseModel):
     )
     start: float | None = Field(default=None, description="Seconds: nothing before this moment is looked at.")
     end: float | None = Field(default=None, description="Seconds: nothing from this moment on is looked at.")
+    fit: Literal["error", "reduce"] = Field(
+        default="error",
+        description="When the frames don't fit into the model's context, error refuses the question and says how many "
+        "would; reduce looks at so many, with a warning.",
+    )
 
 
 def _writable(response_format: ResponseFormat | None) -> dict[str, Any] | None:
@@ -179,6 +184,7 @@ class SamplingOptions(TypedDict, total=False):
     timestamps: Sequence[float] | None
     start: float | None
     end: float | None
+    fit: Literal["error", "reduce"]
 
 
 class AnswerOptions(TypedDict, total=False):

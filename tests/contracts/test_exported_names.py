@@ -55,6 +55,10 @@ ERRORS = {
     "CheckpointError": 6,
     "StructuredOutputError": 6,
     "OutOfMemoryError": 6,
+    "ServerError": 6,
+    "ServerRefusedError": 6,
+    "ServerTimeoutError": 6,
+    "RateLimitError": 6,
     "MissingDependencyError": 7,
 }
 """With the exit codes of the command line."""

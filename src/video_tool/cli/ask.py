@@ -12,6 +12,7 @@ from video_tool.cli.options import (
     AdapterRevision,
     AsJson,
     Attention,
+    BaseUrl,
     Compile,
     Device,
     DeviceMap,
@@ -49,6 +50,7 @@ def ask(
         typer.Option("--image", "-i", metavar="IMAGE", help="An image to look at besides; repeatable."),
     ] = None,
     model: Model = None,
+    base_url: BaseUrl = None,
     as_json: AsJson = False,
     num_frames: NumFrames = None,
     fps: Fps = None,
@@ -130,6 +132,7 @@ def ask(
             adapter_revision=adapter_revision,
             trust_remote_code=trust_remote_code,
             offline=offline,
+            base_url=base_url,
         )
         answer = qa.ask(
             question,

@@ -59,7 +59,16 @@ Model = Annotated[
         "--model",
         "-m",
         help="A model of the Hugging Face hub, the folder of a checkpoint, or builtin: "
-        "the small one in the package, which knows moving shapes only.",
+        "the small one in the package, which knows moving shapes only; openai:NAME for one on a server.",
+        show_default=False,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Where the API of the server begins that runs openai:NAME, such as http://127.0.0.1:8000/v1; "
+        "OPENAI_API_KEY holds its key, if it wants one.",
         show_default=False,
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from video_tool.frames.decoding import FrameSize
@@ -32,6 +32,13 @@ class Media:
     videos: tuple[Frames, ...] = ()
     images: tuple[Image, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __add__(self, other: Media) -> Media:
+        return Media((*self.videos, *other.videos), (*self.images, *other.images), (*self.warnings, *other.warnings))
+
+    def kept(self) -> Media:
+        """The same for a later turn, which no longer spends time on getting it."""
+        return replace(self, videos=tuple(video.kept() for video in self.videos))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo
+from video_tool.answer import ModelInfo, Usage
 from video_tool.errors import ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
@@ -130,7 +130,8 @@ class TransformersModel:
                 Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text, constraint),
                 constraint,
             )
-        return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
+        usage = Usage(visual_tokens=visual, text_tokens=ids.shape[1] - visual, new_tokens=len(said.tokens))
+        return Generation(said, usage, encoded - asked, time.perf_counter() - encoded)
 
     def _new_tokens(self, options: GenerationOptions) -> int:
         return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
