@@ -50,6 +50,7 @@ ERRORS = {
     "ModelError": 6,
     "ModelNotFoundError": 6,
     "CheckpointError": 6,
+    "UntrustedCodeError": 6,
     "OutOfMemoryError": 6,
     "MissingDependencyError": 7,
 }
