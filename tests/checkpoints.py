@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     GenerationConfig,
     LlavaConfig,
@@ -84,16 +84,50 @@ def tokenizer(image_token: str = "<image>", template: str = HOISTING) -> PreTrai
     )
 
 
-def processor(image_token: str = "<image>", template: str = HOISTING, *, patch: int | None = PATCH) -> LlavaProcessor:
-    words = tokenizer(image_token, template)
+def sentencepiece(image_token: str = "<image>", template: str = HOISTING) -> PreTrainedTokenizerFast:
+    """Pieces of words with ▁ for a blank, and bytes for the letters that the words above have not, as Llama's."""
+    pieces = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    pieces.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    pieces.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    pieces.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    parts = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    pieces.train_from_iterator(
+        _CORPUS, trainers.BpeTrainer(vocab_size=400, special_tokens=parts, show_progress=False, max_token_length=8)
+    )
+    # trained as one token each, and no more special than other pieces
+    made = json.loads(pieces.to_str()) | {"pre_tokenizer": None}
+    made["added_tokens"] = [token for token in made["added_tokens"] if token["content"] == "<unk>"]
+    pieces = Tokenizer.from_str(json.dumps(made))
+    tokens = (*_SPECIAL, image_token, "<video>")
+    pieces.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=pieces,
+        unk_token="<unk>",
+        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        clean_up_tokenization_spaces=False,
+        chat_template=template.replace("IMAGE", image_token),
+    )
+
+
+def processor(
+    image_token: str = "<image>",
+    template: str = HOISTING,
+    *,
+    patch: int | None = PATCH,
+    words: Callable[[str, str], PreTrainedTokenizerFast] = tokenizer,
+) -> LlavaProcessor:
+    made = words(image_token, template)
     return LlavaProcessor(
         image_processor=SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE}),
-        tokenizer=words,
+        tokenizer=made,
         patch_size=patch,
         vision_feature_select_strategy="full",
         num_additional_image_tokens=0,
         image_token=image_token,
-        chat_template=words.chat_template,
+        chat_template=made.chat_template,
     )
 
 
@@ -107,6 +141,7 @@ def write_checkpoint(
     end_tokens: tuple[int, ...] = (),
     edit: Callable[[Weights], object] = dict.copy,
     config: dict[str, object] | None = None,
+    words: Callable[[str, str], PreTrainedTokenizerFast] = tokenizer,
 ) -> Path:
     """Writes a whole checkpoint, or one that lacks what `edit` takes away, and returns its folder.
 
@@ -119,8 +154,9 @@ def write_checkpoint(
         end_tokens: tokens that end an answer, besides `<|im_end|>`.
         edit: changes the weights, by today's names, before they are written.
         config: entries of config.json to replace.
+        words: makes the tokenizer.
     """
-    parts = processor(image_token, template, patch=patch)
+    parts = processor(image_token, template, patch=patch, words=words)
     llava = _model(parts.tokenizer, image_token)
     llava.config.save_pretrained(folder)
     ends = [parts.tokenizer.convert_tokens_to_ids("<|im_end|>"), *end_tokens]

@@ -17,17 +17,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from video_tool.answer import ChoiceScore, FrameStamp, ModelInfo, Timings, Usage, VideoAnswer, VideoInfo
+    from video_tool.answer import (
+        ChoiceScore,
+        FrameStamp,
+        ModelInfo,
+        Timings,
+        TokenLogprob,
+        TopLogprob,
+        Usage,
+        VideoAnswer,
+        VideoInfo,
+    )
     from video_tool.conversation import Conversation
     from video_tool.engine import VideoQA
     from video_tool.errors import VideoToolError
     from video_tool.progress import Progress
-    from video_tool.question import FrameSequence, GenerationOptions, Sampling, VideoQuestion
+    from video_tool.question import Example, FrameSequence, GenerationOptions, Sampling, VideoQuestion
     from video_tool.settings import Settings
 
 _HOMES = {
     "ChoiceScore": "answer",
     "Conversation": "conversation",
+    "Example": "question",
     "FrameSequence": "question",
     "FrameStamp": "answer",
     "GenerationOptions": "question",
@@ -36,6 +47,8 @@ _HOMES = {
     "Sampling": "question",
     "Settings": "settings",
     "Timings": "answer",
+    "TokenLogprob": "answer",
+    "TopLogprob": "answer",
     "Usage": "answer",
     "VideoAnswer": "answer",
     "VideoInfo": "answer",
@@ -47,6 +60,7 @@ _HOMES = {
 __all__ = [
     "ChoiceScore",
     "Conversation",
+    "Example",
     "FrameSequence",
     "FrameStamp",
     "GenerationOptions",
@@ -55,6 +69,8 @@ __all__ = [
     "Sampling",
     "Settings",
     "Timings",
+    "TokenLogprob",
+    "TopLogprob",
     "Usage",
     "VideoAnswer",
     "VideoInfo",

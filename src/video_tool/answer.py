@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+ModelKind: TypeAlias = Literal["instruct", "chat", "base"]
+"""How a model wants to be asked: `chat` holds conversations; `instruct` answers single questions, as its chat template
+has no place for earlier turns; `base` has no chat template and goes on with the words it is given."""
+
+FinishReason: TypeAlias = Literal["stop", "length", "time"]
+"""Why an answer ended; see `VideoAnswer`."""
 
 
 class Record(BaseModel):
@@ -16,7 +23,7 @@ class Record(BaseModel):
 class FrameStamp(Record):
     """One frame that was looked at."""
 
-    video: int = Field(description="Which video, counted from 0 in the order given.")
+    video: int = Field(description="Which of the answer's videos, counted from 0.")
     index: int = Field(description="The frame's number in the video, counted from 0.")
     timestamp: float = Field(description="When the frame is shown, in seconds from the video's start.")
 
@@ -65,6 +72,9 @@ class ModelInfo(Record):
     dtype: str = Field(description="float32, bfloat16 or float16.")
     attention: str = Field(description="eager, sdpa, flash_attention_2, …")
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
+    kind: ModelKind = Field(
+        description="chat: it holds conversations; instruct: single questions; base: it completes a text."
+    )
     quantization: str | None = Field(default=None, description="How the weights were made smaller, if they were.")
     adapter: str | None = Field(default=None, description="The LoRA adapter on the model, as it was asked for.")
     adapter_revision: str | None = Field(default=None, description="The hub's commit of the adapter.")
@@ -85,6 +95,28 @@ class ChoiceScore(Record):
     tokens: int = Field(description="How many tokens it has, the closing one included.")
 
 
+class TopLogprob(Record):
+    """A token that the model could have chosen, and how likely it was."""
+
+    token: str = Field(description="What it reads as; U+FFFD where it begins or ends amid a letter.")
+    logprob: float = Field(
+        description="Natural logarithm of the model's own probability: before temperature, top_p, top_k, "
+        "repetition_penalty and response_format."
+    )
+    bytes: tuple[int, ...] | None = Field(
+        description="What it adds to the text, in UTF-8; null for tokens that add none, such as the closing one."
+    )
+
+
+class TokenLogprob(TopLogprob):
+    """A token that the model chose, and how likely it was."""
+
+    top_logprobs: tuple[TopLogprob, ...] = Field(
+        default=(),
+        description="The likeliest tokens here, as many as top_logprobs asks for, in order.",
+    )
+
+
 class VideoAnswer(Record):
     """The model's words, and the receipt for them."""
 
@@ -92,16 +124,28 @@ class VideoAnswer(Record):
     frames: tuple[FrameStamp, ...] = Field(
         description="The frames that were looked at, video by video, in prompt order."
     )
-    videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
+    videos: tuple[VideoInfo, ...] = Field(
+        description="The videos, in the order given; before them those of examples and earlier turns."
+    )
     images: int = Field(description="How many images were looked at besides.")
     choices: tuple[ChoiceScore, ...] = Field(
         default=(), description="The choices that were given, in their order, with how likely each was."
+    )
+    parsed: Any = Field(
+        default=None,
+        description="The answer as response_format has it: an instance of the pydantic model, or what the JSON holds. "
+        "null without response_format, and when the JSON was cut off or refused by the model's validators; "
+        "a warning says so.",
+    )
+    logprobs: tuple[TokenLogprob, ...] = Field(
+        default=(),
+        description="With logprobs, each token that was generated, the closing one included.",
     )
     usage: Usage
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
     model: ModelInfo
-    finish_reason: Literal["stop", "length", "time"] = Field(
-        description="stop: it had said all, or came to a stop string; length: max_new_tokens reached; "
-        "time: max_seconds reached."
+    finish_reason: FinishReason = Field(
+        description="stop: it had said all, its JSON was whole, or it came to a stop string; "
+        "length: max_new_tokens reached; time: max_seconds reached."
     )

@@ -12,19 +12,21 @@ from typing import Unpack
 from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
-from video_tool.frames import FrameSize, Media
+from video_tool.frames import FrameSize, Media, check_sampling, fetch_media
 from video_tool.model_options import LoadOptions, ModelOptions
-from video_tool.models import Generation, HeldModel, OnText, VideoLanguageModel, check_generation
+from video_tool.models import Generation, HeldModel, OnText, VideoLanguageModel, check_generation, check_grammar
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.prompt import Message, place_media
 from video_tool.question import (
     AskOptions,
+    ConversationOptions,
     GenerationOptions,
     ImageInput,
-    SamplingOptions,
+    Sampling,
     VideoInput,
     VideoQuestion,
 )
+from video_tool.response_format import read_json
 from video_tool.settings import Settings
 from video_tool.streaming import TextStream
 
@@ -54,6 +56,7 @@ class VideoQA:
               `flash_attention_2`, ….
             - quantization: `bitsandbytes-8bit`, `bitsandbytes-4bit` or `torchao-int8`; each an extra to install.
             - adapter, adapter_revision: a LoRA adapter, on the hub or in a folder; needs the extra `peft`.
+            - kind: `chat`, `instruct` or `base`, as `ModelInfo` describes them; found out by default.
             - compile: whether torch.compile makes it faster; the first question takes a minute more.
             - trust_remote_code: the model's name, once more, to have the code run that its checkpoint brings. It can do
               whatever you can: read it, and pin the revision.
@@ -103,18 +106,30 @@ class VideoQA:
                 - start, end: seconds; nothing before, or from there on, is looked at.
                 - choices: the likeliest of these is the answer, and `answer.choices` says how likely each was; nothing
                   is generated.
+                - response_format: a pydantic model's class or a JSON schema: the answer is JSON that fits it, and
+                  `answer.parsed` the instance, or what the JSON holds. The words of the question are all that the
+                  model is told of it. Where the JSON is cut off, or a validator refuses it, `parsed` is None and a
+                  warning says why.
+                - logprobs: whether `answer.logprobs` tells how likely each token was, and top_logprobs of the
+                  likeliest at each place.
                 - max_new_tokens, max_seconds: most tokens of the answer (100), most seconds of generating it.
                 - stop: strings before which the answer ends.
                 - temperature: 0 (the default) always takes the likeliest token; above it, tokens are drawn, with
                   top_p, top_k and seed.
                 - repetition_penalty: above 1, what was said already becomes less likely.
+                - system: what the model is told before anything else.
+                - examples: `Example`s, questions with their answers, shown before the question.
+
+                A base model goes on with the question as it is written, so write what the answer should follow:
+                "<video> Question: What moves? Answer:", and a `stop` that ends it.
 
         Raises:
             QuestionError: the question can't be asked so.
             SourceError: a video or image can't be had.
             DecodeError: no frames come out of one.
             PromptError: question and media don't make a prompt that the model can hold.
-            ModelError: the model can't be loaded or run.
+            ModelError: the model can't be loaded or run, or can't spell what response_format asks for.
+            MissingDependencyError: response_format needs `video-tool[structured]`.
             TypeError: there is no such option.
         """
         return self.answer(VideoQuestion.of(question, videos, images, options))
@@ -150,26 +165,19 @@ class VideoQA:
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[str | VideoAnswer]:
         """`stream` for an event loop, which goes on between the pieces."""
-        asked = VideoQuestion.of(question, videos, images, options)
         began = time.perf_counter()
-        media = await asyncio.to_thread(self.read, asked)
-        load = await asyncio.to_thread(self.load)
-        message = place_media(asked.question, media)
-        pieces = TextStream(partial(self.reply, (message,), media, asked.generation, began, load))
-        try:
-            while isinstance(piece := await asyncio.to_thread(pieces.take), str):
-                yield piece
+        asked = VideoQuestion.of(question, videos, images, options)
+        messages, warnings = await asyncio.to_thread(self.read, asked)
+        async for piece in self.areply_in_pieces(messages, asked.generation, began, warnings):
             yield piece
-        finally:
-            await asyncio.to_thread(pieces.end)
 
     def conversation(
         self,
         videos: Sequence[VideoInput] = (),
         images: Sequence[ImageInput] = (),
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[ConversationOptions],
     ) -> Conversation:
-        """Several questions about the same videos and images, each knowing what was said before.
+        """Several questions, each knowing what was said before, about the same videos and images, and more on the way.
 
         They are fetched and read by the first question, and not again. Arguments as for `ask`.
         """
@@ -178,24 +186,67 @@ class VideoQA:
     def answer(self, question: VideoQuestion) -> VideoAnswer:
         """Answers a question that is an object already. Raises as `ask` does."""
         began = time.perf_counter()
-        media = self.read(question)
-        message = place_media(question.question, media)
-        return self.reply((message,), media, question.generation, began)
+        messages, warnings = self.read(question)
+        return self.reply(messages, question.generation, began, warnings)
 
     def answer_in_pieces(self, question: VideoQuestion) -> Generator[str | VideoAnswer]:
         """What `stream` gives, for a question that is an object already."""
         began = time.perf_counter()
-        media = self.read(question)
-        message = place_media(question.question, media)
-        yield from self.reply_in_pieces((message,), media, question.generation, began)
+        messages, warnings = self.read(question)
+        yield from self.reply_in_pieces(messages, question.generation, began, warnings)
 
-    def read(self, question: VideoQuestion) -> Media:
+    def read(self, question: VideoQuestion) -> tuple[tuple[Message, ...], tuple[str, ...]]:
         """Fetches and reads what a question is about, short of the model. Raises as `ask` does.
+
+        Returns:
+            The system prompt, the examples and the question as messages, and what the user should know of the images.
+        """
+        self.check(question)
+        media = self.read_media(question.videos, question.images, question.sampling)
+        messages, warnings = self.read_lead(question)
+        return (*messages, place_media(question.question, media)), (*warnings, *media.warnings)
+
+    def read_lead(self, question: VideoQuestion) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+        """What `read` gives, short of the question itself: system prompt and examples."""
+        messages = [Message("system", (question.system,))] if question.system else []
+        warnings: list[str] = []
+        for example in question.examples:
+            media = self.read_media(example.videos, example.images, question.sampling)
+            messages += [place_media(example.question, media), Message("assistant", (example.answer,))]
+            warnings += media.warnings
+        return tuple(messages), tuple(warnings)
+
+    def read_media(self, videos: Sequence[VideoInput], images: Sequence[ImageInput], sampling: Sampling) -> Media:
+        """Fetches and reads videos and images.
 
         Once the model is loaded, frames come in the size to which it would resize them anyway.
         """
-        _check(question)
-        return Media.read(question, self.settings, self.on_progress, self._frame_size)
+        check_sampling(sampling, self.settings)
+        with fetch_media(videos, images, self.settings, self.on_progress) as fetched:
+            return fetched.read(sampling, self._frame_size)
+
+    def check(self, question: VideoQuestion, *, shown_already: bool = False) -> None:
+        """Refuses what can't be asked of any model, before anything is fetched.
+
+        Args:
+            question: what is asked.
+            shown_already: whether there are videos or images that were given before.
+
+        Raises:
+            QuestionError: it is empty, about nothing, or to be answered in a way that makes no sense.
+        """
+        if not question.question.strip():
+            raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
+        if not (question.videos or question.images or shown_already):
+            raise QuestionError("there is no video and no image", hint="Give at least one of them.")
+        check_generation(question.generation)
+        if question.generation.response_format is not None:
+            check_grammar(question.generation.response_format)
+
+    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raises a `ContextLengthError` for a conversation that is longer, with its answer, than the model holds."""
+        with self._held.in_use(self._load) as used:
+            used.model.check_length(messages, options)
 
     def load(self) -> float:
         """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
@@ -213,9 +264,9 @@ class VideoQA:
     def reply(
         self,
         messages: Sequence[Message],
-        media: Media,
         options: GenerationOptions,
         began: float,
+        warnings: Sequence[str] = (),
         load: float = 0.0,
         on_text: OnText | None = None,
     ) -> VideoAnswer:
@@ -223,23 +274,23 @@ class VideoQA:
 
         Args:
             messages: all turns so far, the user's last.
-            media: what the messages show, for the receipt.
             options: how to generate.
             began: `time.perf_counter()` when the question came in.
+            warnings: what the user should know, besides what the videos' own say.
             load: seconds that were spent on loading the model for it already.
             on_text: told what each token adds to the text; what it raises ends generating.
         """
         check_generation(options)
         with self._held.in_use(self._load) as used:
             generation = used.model.generate(messages, options, self.on_progress, on_text)
-            return _receipt(used.model, generation, media, began, load + used.load_seconds)
+            return _receipt(used.model, generation, options, messages, began, load + used.load_seconds, warnings)
 
     def reply_in_pieces(
-        self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
+        self, messages: Sequence[Message], options: GenerationOptions, began: float, warnings: Sequence[str] = ()
     ) -> Generator[str | VideoAnswer]:
         """`reply` as `stream` gives it."""
         load = self.load()  # in this thread: who interrupts it is not kept waiting for the end
-        pieces = TextStream(partial(self.reply, messages, media, options, began, load))
+        pieces = TextStream(partial(self.reply, messages, options, began, warnings, load))
         try:
             while isinstance(piece := pieces.take(), str):
                 yield piece
@@ -247,9 +298,23 @@ class VideoQA:
         finally:
             pieces.end()
 
+    async def areply_in_pieces(
+        self, messages: Sequence[Message], options: GenerationOptions, began: float, warnings: Sequence[str] = ()
+    ) -> AsyncGenerator[str | VideoAnswer]:
+        """`reply` as `astream` gives it."""
+        load = await asyncio.to_thread(self.load)
+        pieces = TextStream(partial(self.reply, messages, options, began, warnings, load))
+        try:
+            while isinstance(piece := await asyncio.to_thread(pieces.take), str):
+                yield piece
+            yield piece
+        finally:
+            await asyncio.to_thread(pieces.end)
+
     def _frame_size(self) -> FrameSize | None:
         # not loaded for this: a video that can't be read is told before minutes are spent on a model
-        return self._held.model.frame_size if self._held.model else None
+        model = self._held.model
+        return model.frame_size if model else None
 
     def _load(self) -> VideoLanguageModel:
         from video_tool.models.transformers import TransformersModel
@@ -257,40 +322,43 @@ class VideoQA:
         return TransformersModel(self.model, self.options, self.on_progress)
 
 
-def _check(question: VideoQuestion) -> None:
-    """Refuses what can't be asked of any model, before anything is fetched."""
-    if not question.question.strip():
-        raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
-    if not question.videos and not question.images:
-        raise QuestionError("there is no video and no image", hint="Give at least one of them.")
-    check_generation(question.generation)
-
-
-def _receipt(model: VideoLanguageModel, generation: Generation, media: Media, began: float, load: float) -> VideoAnswer:
+def _receipt(
+    model: VideoLanguageModel,
+    generation: Generation,
+    options: GenerationOptions,
+    messages: Sequence[Message],
+    began: float,
+    load: float,
+    warnings: Sequence[str],
+) -> VideoAnswer:
+    videos = [video for message in messages for video in message.videos]
+    parsed, refused = read_json(options.response_format, generation.said.text, generation.said.finish_reason)
     return VideoAnswer(
         text=generation.said.text,
         frames=tuple(
             FrameStamp(video=number, index=index, timestamp=timestamp)
-            for number, video in enumerate(media.videos)
+            for number, video in enumerate(videos)
             for index, timestamp in zip(video.indices, video.timestamps, strict=True)
         ),
-        videos=tuple(video.info for video in media.videos),
-        images=len(media.images),
+        videos=tuple(video.info for video in videos),
+        images=sum(len(message.images) for message in messages),
         choices=generation.said.choices,
+        parsed=parsed,
+        logprobs=generation.said.logprobs,
         usage=Usage(
             visual_tokens=generation.visual_tokens,
             text_tokens=generation.text_tokens,
             new_tokens=len(generation.said.tokens),
         ),
         timings=Timings(
-            fetch=sum(video.fetch_seconds for video in media.videos),
-            decode=sum(video.decode_seconds for video in media.videos),
+            fetch=sum(video.fetch_seconds for video in videos),
+            decode=sum(video.decode_seconds for video in videos),
             load=load,
             prompt=generation.prompt_seconds,
             generate=generation.generate_seconds,
             total=time.perf_counter() - began,
         ),
-        warnings=(*(warning for video in media.videos for warning in video.warnings), *media.warnings),
+        warnings=(*(warning for video in videos for warning in video.warnings), *warnings, *refused),
         model=model.info,
         finish_reason=generation.said.finish_reason,
     )

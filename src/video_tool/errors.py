@@ -18,6 +18,7 @@
     ├── ModelError                            the model can't be loaded or can't answer
     │   ├── ModelNotFoundError
     │   ├── CheckpointError                   weights or configuration don't fit together
+    │   ├── StructuredOutputError             it can't answer in the form of response_format
     │   ├── UntrustedCodeError (PermissionError)  the checkpoint needs code that may not run
     │   └── OutOfMemoryError (MemoryError)
     └── MissingDependencyError (ImportError)  an optional package is needed
@@ -142,6 +143,10 @@ class ModelNotFoundError(ModelError):
 
 class CheckpointError(ModelError):
     """The checkpoint's weights or configuration don't fit together."""
+
+
+class StructuredOutputError(ModelError):
+    """The model can't answer in the form that `response_format` asks for."""
 
 
 class UntrustedCodeError(ModelError, PermissionError):

@@ -8,6 +8,7 @@ from typing import Literal, Self, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from video_tool.answer import ModelKind
 from video_tool.errors import ModelError
 
 Quantization: TypeAlias = Literal["bitsandbytes-8bit", "bitsandbytes-4bit", "torchao-int8"]
@@ -45,6 +46,9 @@ class ModelOptions(BaseModel):
         default=None, description="A LoRA adapter, on the hub or in a folder, that is put on the model."
     )
     adapter_revision: str | None = Field(default=None, description="The adapter's branch, tag or commit.")
+    kind: ModelKind | None = Field(
+        default=None, description="chat, instruct or base: how the model wants to be asked; by default it is found out."
+    )
     compile: bool = Field(
         default=False, description="Whether torch.compile makes it faster, which takes the first question a minute."
     )
@@ -112,6 +116,7 @@ class LoadOptions(TypedDict, total=False):
     quantization: Quantization | None
     adapter: str | Path | None
     adapter_revision: str | None
+    kind: ModelKind | None
     compile: bool
     trust_remote_code: str | None
     offline: bool

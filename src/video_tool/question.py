@@ -9,9 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Self, TypeAlias, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SkipValidation,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from video_tool.errors import QuestionError
+from video_tool.response_format import ResponseFormat, json_schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,6 +109,10 @@ class Sampling(BaseModel):
     end: float | None = Field(default=None, description="Seconds: nothing from this moment on is looked at.")
 
 
+def _writable(response_format: ResponseFormat | None) -> dict[str, Any] | None:
+    return None if response_format is None else json_schema(response_format)
+
+
 class GenerationOptions(BaseModel):
     """How the answer is generated."""
 
@@ -110,6 +125,15 @@ class GenerationOptions(BaseModel):
     choices: tuple[str, ...] = Field(
         default=(),
         description="The answer is the likeliest of these, and nothing is generated; two or more, all different.",
+    )
+    response_format: Annotated[
+        SkipValidation[Any],
+        PlainSerializer(_writable, when_used="json"),
+        WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}]}),
+    ] = Field(default=None, description="A JSON schema: the answer is JSON that fits it, and nothing else.")
+    logprobs: bool = Field(default=False, description="Whether to tell how likely each generated token was.")
+    top_logprobs: int | None = Field(
+        default=None, description="With logprobs, how many of the likeliest tokens to tell at each place; 0 to 20."
     )
     stop: tuple[str, ...] = Field(
         default=(), description="The answer ends before the first of these; none of them is empty."
@@ -125,6 +149,25 @@ class GenerationOptions(BaseModel):
         default=None,
         description="Above 1, tokens that were there already become less likely; above 0. By default the checkpoint's.",
     )
+
+
+_Reference = Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})]
+
+
+class Example(BaseModel):
+    """A question with the right answer, shown to the model before the question that it is to answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    question: str = Field(description="May hold one <video> or <image> marker for each video or image.")
+    answer: str = Field(description="What the model should have said.")
+    videos: tuple[_Reference, ...] = Field(default=(), description="The videos that it is about, in order.")
+    images: tuple[_Reference, ...] = Field(default=(), description="The images that it is about, in order.")
+
+    @field_validator("videos", "images", mode="before")
+    @classmethod
+    def _refuse_a_single_one(cls, given: object, field: ValidationInfo) -> object:
+        return _several(str(field.field_name), given)
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -144,6 +187,9 @@ class AnswerOptions(TypedDict, total=False):
     max_new_tokens: int
     max_seconds: float | None
     choices: Sequence[str]
+    response_format: ResponseFormat | None
+    logprobs: bool
+    top_logprobs: int | None
     stop: Sequence[str]
     temperature: float
     top_p: float | None
@@ -152,7 +198,18 @@ class AnswerOptions(TypedDict, total=False):
     repetition_penalty: float | None
 
 
-class AskOptions(SamplingOptions, AnswerOptions, total=False):
+class TurnOptions(SamplingOptions, AnswerOptions, total=False):
+    """All that a question within a conversation may be asked with."""
+
+
+class ConversationOptions(SamplingOptions, total=False):
+    """All that a conversation may be begun with."""
+
+    system: str | None
+    examples: Sequence[Example]
+
+
+class AskOptions(ConversationOptions, TurnOptions, total=False):
     """All that a question may be asked with."""
 
 
@@ -166,12 +223,12 @@ class VideoQuestion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     question: str = Field(description="What to ask. May hold one <video> or <image> marker for each video or image.")
-    videos: tuple[
-        Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
-    ] = Field(default=(), description="The videos, in order.")
-    images: tuple[
-        Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
-    ] = Field(default=(), description="The images, in order.")
+    videos: tuple[_Reference, ...] = Field(default=(), description="The videos, in order.")
+    images: tuple[_Reference, ...] = Field(default=(), description="The images, in order.")
+    system: str | None = Field(default=None, description="What the model is told before anything else.")
+    examples: tuple[Example, ...] = Field(
+        default=(), description="Questions with their answers, shown to the model before the question."
+    )
     sampling: Sampling = Sampling()
     generation: GenerationOptions = GenerationOptions()
 
@@ -183,7 +240,7 @@ class VideoQuestion(BaseModel):
             QuestionError: something is of a wrong type.
             TypeError: there is no such option.
         """
-        known = {*Sampling.model_fields, *GenerationOptions.model_fields}
+        known = {*Sampling.model_fields, *GenerationOptions.model_fields, "system", "examples"}
         unknown = sorted(options.keys() - known)
         if unknown:
             raise TypeError(f"there is no option {unknown[0]!r}: there are {', '.join(sorted(known))}")
@@ -192,6 +249,8 @@ class VideoQuestion(BaseModel):
                 question=question,
                 videos=_several("videos", videos),
                 images=_several("images", images),
+                system=options.get("system"),
+                examples=tuple(options.get("examples", ())),
                 sampling=Sampling.model_validate(_fields_of(Sampling, options)),
                 generation=GenerationOptions.model_validate(_fields_of(GenerationOptions, options)),
             )

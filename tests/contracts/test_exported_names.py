@@ -15,6 +15,7 @@ from video_tool.question import AnswerOptions, AskOptions, SamplingOptions
 NAMES = [
     "ChoiceScore",
     "Conversation",
+    "Example",
     "FrameSequence",
     "FrameStamp",
     "GenerationOptions",
@@ -23,6 +24,8 @@ NAMES = [
     "Sampling",
     "Settings",
     "Timings",
+    "TokenLogprob",
+    "TopLogprob",
     "Usage",
     "VideoAnswer",
     "VideoInfo",
@@ -51,6 +54,7 @@ ERRORS = {
     "ModelNotFoundError": 6,
     "CheckpointError": 6,
     "UntrustedCodeError": 6,
+    "StructuredOutputError": 6,
     "OutOfMemoryError": 6,
     "MissingDependencyError": 7,
 }

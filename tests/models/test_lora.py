@@ -18,7 +18,7 @@ from video_tool.errors import CheckpointError, ModelError, ModelNotFoundError
 from video_tool.model_options import LoadOptions, ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
-from video_tool.prompt import Message, build_prompt
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
 peft = pytest.importorskip("peft")
@@ -49,7 +49,7 @@ def load(checkpoint: Path, adapter: Path | str | None) -> TransformersModel:
 def test_answers_are_those_of_peft(checkpoint: Path, adapter: Path) -> None:
     ours = load(checkpoint, adapter)
     theirs = peft.PeftModel.from_pretrained(base(checkpoint), adapter).eval()
-    inputs = ours.encode(build_prompt(MESSAGES, ours.processor, ours.style))
+    inputs = ours.preprocessor.encode(ours.preprocessor.prompt(MESSAGES))
     with torch.inference_mode():
         out = theirs.generate(**inputs, max_new_tokens=NEW.max_new_tokens, do_sample=False)
     said = ours.generate(MESSAGES, NEW, ignore_progress).said

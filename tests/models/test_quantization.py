@@ -17,7 +17,7 @@ from video_tool.errors import MissingDependencyError
 from video_tool.model_options import ModelOptions, Quantization
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
-from video_tool.prompt import Message, build_prompt
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
 NEW = 16
@@ -39,7 +39,7 @@ def test_answers_are_those_of_transformers(checkpoint: Path, kind: Quantization)
     ours = TransformersModel(checkpoint, ModelOptions(device="cpu", quantization=kind))
     config, dtype = plain(kind)
     theirs = AutoModelForImageTextToText.from_pretrained(checkpoint, quantization_config=config, dtype=dtype)
-    inputs = ours.encode(build_prompt(MESSAGES, ours.processor, ours.style))
+    inputs = ours.preprocessor.encode(ours.preprocessor.prompt(MESSAGES))
     with torch.inference_mode():
         out = theirs.eval().generate(**inputs, max_new_tokens=NEW, do_sample=False)
     said = ours.generate(MESSAGES, GenerationOptions(max_new_tokens=NEW), ignore_progress).said

@@ -3,5 +3,6 @@
 from video_tool.models.base import Generation, OnText, VideoLanguageModel
 from video_tool.models.holding import HeldModel
 from video_tool.models.options import check_generation
+from video_tool.models.structured import check_grammar
 
-__all__ = ["Generation", "HeldModel", "OnText", "VideoLanguageModel", "check_generation"]
+__all__ = ["Generation", "HeldModel", "OnText", "VideoLanguageModel", "check_generation", "check_grammar"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from video_tool.answer import ChoiceScore, ModelInfo
+from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, TokenLogprob
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message
@@ -20,15 +20,17 @@ class Said:
     Attributes:
         text: the new words alone.
         tokens: all that were generated, the closing one included; none where choices were given.
-        finish_reason: `stop` when the model had said all or came to a stop string, `length` when it ran into
-            max_new_tokens, `time` when it ran into max_seconds.
+        finish_reason: `stop` when the model had said all, its JSON was whole or it came to a stop string, `length`
+            when it ran into max_new_tokens, `time` when it ran into max_seconds.
         choices: how likely the given choices were; the text is the likeliest.
+        logprobs: how likely each token was, where that was asked for.
     """
 
     text: str
     tokens: tuple[int, ...]
-    finish_reason: Literal["stop", "length", "time"]
+    finish_reason: FinishReason
     choices: tuple[ChoiceScore, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class VideoLanguageModel(Protocol):
     @property
     def frame_size(self) -> FrameSize | None:
         """The size to which it would resize every frame, and would do nothing else before it scales the pixels."""
+        ...
+
+    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raises a `ContextLengthError` for a conversation that is longer, with its answer, than the model holds."""
         ...
 
     def generate(

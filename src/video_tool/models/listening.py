@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from video_tool.models.base import OnText
+from video_tool.models.structured import Constraint
 from video_tool.progress import OnProgress, Progress
 from video_tool.question import GenerationOptions
 
@@ -29,6 +30,7 @@ class Listener:
         model: what news call the model.
         on_progress: told how many tokens there are.
         on_text: told what each adds to the text.
+        constraint: what holds the answer to a schema; the answer ends with it.
 
     Attributes:
         text: what was said so far, short of a stop string.
@@ -44,12 +46,13 @@ class Listener:
         model: str,
         on_progress: OnProgress,
         on_text: OnText | None,
+        constraint: Constraint | None = None,
     ) -> None:
         self.text = ""
         self.stopped: Literal["stop", "time"] | None = None
         self.failure: BaseException | None = None
         self._tokenizer, self._prompt, self._options, self._model = tokenizer, prompt, options, model
-        self._on_progress, self._on_text = on_progress, on_text
+        self._on_progress, self._on_text, self._constraint = on_progress, on_text, constraint
         self._told = 0
         self._began = time.monotonic()
 
@@ -58,6 +61,10 @@ class Listener:
 
         done = ids.shape[1] - self._prompt
         try:
+            if self._constraint is not None:
+                self._constraint.accept(int(ids[0, -1]))
+                if self._constraint.complete:
+                    self.stopped = "stop"
             self._on_progress(Progress("generate", self._model, done, self._options.max_new_tokens, "tokens"))
             if self._on_text is not None or self._options.stop:
                 self._read(ids)
@@ -78,7 +85,12 @@ class Listener:
             self._tell(self._on_text, whole=True)
 
     def _read(self, ids: torch.Tensor) -> None:
-        text = str(self._tokenizer.decode(ids[0, self._prompt :], skip_special_tokens=True)).lstrip()
+        new = ids[0, self._prompt :]
+        text = (
+            str(self._tokenizer.decode(new, skip_special_tokens=True))
+            if self._constraint is None
+            else self._constraint.text(new.tolist())
+        ).lstrip()
         found = [place for stop in self._options.stop if (place := text.find(stop)) >= 0]
         if found:
             text, self.stopped = text[: min(found)], "stop"

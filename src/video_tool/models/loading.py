@@ -22,6 +22,9 @@ from video_tool.models.remote_code import needs_its_code, refuse_foreign_code
 from video_tool.models.sharing import Shared
 from video_tool.progress import OnProgress, Progress
 
+_FOR_FAMILIES = ("torchvision", "num2words", "timm")
+"""What some families need: video processors and some image processors, SmolVLM2's prompts, PerceptionLM's tower."""
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -35,6 +38,7 @@ class Loaded:
         device: where its inputs go.
         device_map: the device of each module, when it is spread over several.
         lock: held by whoever has it generate.
+        processor_lock: held by whoever has the processor work: tokenizers are no friends of threads.
     """
 
     model: Any
@@ -44,6 +48,7 @@ class Loaded:
     device: Any
     device_map: dict[str, str] | None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    processor_lock: threading.RLock = field(default_factory=threading.RLock)
 
 
 _SHARED: Shared[Loaded] = Shared()
@@ -65,7 +70,8 @@ def load(model: str | Path, options: ModelOptions, on_progress: OnProgress) -> L
         CheckpointError: the checkpoint is incomplete, or none that answers questions about images.
         UntrustedCodeError: it does not run without code of its own, which was not asked for.
         OutOfMemoryError: the device does not hold it.
-        MissingDependencyError: quantisation, adapter or attention needs a package that is not installed.
+        MissingDependencyError: quantisation, adapter, attention or the model's family needs a package that is not
+            installed.
         ModelError: the device is not there, or options do not go together.
     """
     hardware = choose_hardware(options)
@@ -220,15 +226,24 @@ def _typed_errors(model: str | Path, options: ModelOptions, hardware: Hardware, 
             raise model_too_large(model, options, hardware, folder) from error
         if isinstance(error, ValueError) and (refused := needs_its_code(model, folder, error)):
             raise refused from error
+        if missing := _missing_package(error):
+            raise missing from error
         raise CheckpointError(
             f"{model} can't be loaded: {first_line(error)}",
             hint="The folder must hold a whole vision-language checkpoint in safetensors, with its processor.",
         ) from error
     except ImportError as error:
+        if missing := _missing_package(error):
+            raise missing from error
         raise ModelError(
             f"{model} needs a package that is not installed: {first_line(error)}",
             hint="Install it, or use another model.",
         ) from error
+
+
+def _missing_package(error: Exception) -> MissingDependencyError | None:
+    missing = [name for name in _FOR_FAMILIES if name in str(error).lower() and find_spec(name) is None]
+    return MissingDependencyError(missing[0], install="video-tool[families]") if missing else None
 
 
 @contextmanager

@@ -7,6 +7,10 @@ from typing import Any
 
 from video_tool.errors import QuestionError
 from video_tool.question import GenerationOptions
+from video_tool.response_format import json_schema
+
+MOST_TOP_LOGPROBS = 20
+"""As everywhere in the field: https://platform.openai.com/docs/api-reference/chat/create"""
 
 
 def check_generation(options: GenerationOptions) -> None:
@@ -21,6 +25,13 @@ def check_generation(options: GenerationOptions) -> None:
         raise QuestionError(f"max_seconds is {options.max_seconds}", hint="Give a number above 0.")
     if options.choices:
         _check_choices(options)
+    if options.response_format is not None:
+        _check_response_format(options)
+    if options.top_logprobs is not None and not (options.logprobs and 0 <= options.top_logprobs <= MOST_TOP_LOGPROBS):
+        raise QuestionError(
+            f"top_logprobs is {options.top_logprobs}" + ("" if options.logprobs else ", and logprobs is not asked for"),
+            hint=f"Give logprobs=True, and top_logprobs from 0 to {MOST_TOP_LOGPROBS}.",
+        )
     if "" in options.stop:
         raise QuestionError(
             "a stop string is empty", hint="Leave it out: every answer would end before its first word."
@@ -43,6 +54,14 @@ def check_generation(options: GenerationOptions) -> None:
         )
 
 
+def _check_response_format(options: GenerationOptions) -> None:
+    json_schema(options.response_format)
+    if options.stop:
+        raise QuestionError(
+            "response_format and stop are given together", hint="Leave out stop: the answer ends when its JSON does."
+        )
+
+
 def _check_choices(options: GenerationOptions) -> None:
     if len(options.choices) < 2 or len(set(options.choices)) < len(options.choices):
         raise QuestionError("choices holds fewer than two, or one of them twice", hint="Give two or more.")
@@ -56,11 +75,26 @@ def _check_choices(options: GenerationOptions) -> None:
             )
 
 
+_UNFORBIDDEN: dict[str, Any] = {
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "min_length": 0,
+    "min_new_tokens": None,
+    "no_repeat_ngram_size": 0,
+    "suppress_tokens": None,
+}
+"""A checkpoint that forbids tokens could forbid all that a schema allows."""
+
+
 def generate_arguments(options: GenerationOptions) -> dict[str, Any]:
     """What `generate` of Transformers is to be called with; what is not given stays as the checkpoint has it."""
     arguments: dict[str, Any] = {"max_new_tokens": options.max_new_tokens}
     if options.repetition_penalty is not None:
         arguments["repetition_penalty"] = options.repetition_penalty
+    if options.response_format is not None:
+        arguments |= _UNFORBIDDEN
     if options.temperature == 0:
         # the checkpoint's own sampling settings would only be warned about
         return arguments | {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from functools import wraps
+from contextlib import contextmanager, nullcontext
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from video_tool.answer import ModelInfo
-from video_tool.errors import CheckpointError, ContextLengthError, ModelError, OutOfMemoryError, PlaceholderError
+from video_tool.errors import ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
 from video_tool.models.failures import first_line, is_out_of_memory, let_go
-from video_tool.models.families import template_style
 from video_tool.models.fitting import question_too_large
 from video_tool.models.listening import Listener
 from video_tool.models.loading import load
+from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
-from video_tool.models.resizing import frame_size
+from video_tool.models.preprocessing import Preprocessor
+from video_tool.models.structured import Constraint, token_index
+from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
-from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
@@ -67,17 +69,17 @@ class TransformersModel:
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
-        self._model, self.processor, self.alone = loaded.model, loaded.processor, loaded.lock
-        self.style: TemplateStyle = template_style(self.processor)
-        self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
-        config = self._model.config
+        self._model, self.alone = loaded.model, loaded.lock
+        self.preprocessor = Preprocessor(loaded.processor, self._model.config, options.kind, loaded.processor_lock)
+        self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
             revision=loaded.revision,
             device=str(loaded.device),
             dtype=str(self._model.dtype).removeprefix("torch."),
-            attention=str(config._attn_implementation),
-            takes=self.style.takes,
+            attention=str(self._model.config._attn_implementation),
+            takes=self.preprocessor.family.style.takes,
+            kind=self.preprocessor.kind,
             quantization=options.quantization,
             adapter=None if options.adapter is None else str(options.adapter),
             adapter_revision=loaded.adapter_revision,
@@ -85,6 +87,10 @@ class TransformersModel:
             device_map=loaded.device_map,
             remote_code=options.trust_remote_code is not None,
         )
+
+    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raises as `generate` does, short of encoding and generating."""
+        self.preprocessor.check_length(messages, self._new_tokens(options))
 
     @_one_at_a_time
     def generate(
@@ -98,51 +104,86 @@ class TransformersModel:
 
         Raises:
             PlaceholderError: template or processor lost videos or images on the way.
-            QuestionError: words can't be kept from being read as tokens.
+            PromptError: the chat template has no place for a system prompt or for earlier turns, or the model does not
+                take such videos, or not together.
+            QuestionError: words can't be kept from being read as tokens, or the schema can't be enforced.
+            StructuredOutputError: the model's tokenizer can't spell what the schema asks for.
             CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
             OutOfMemoryError: the device does not hold the question.
         """
         asked = time.perf_counter()
-        prompt = build_prompt(messages, self.processor, self.style)
-        inputs = self.encode(prompt)
+        preprocessor = self.preprocessor
+        inputs = preprocessor.encode(preprocessor.prompt(messages), self._loaded.device, self._model.dtype)
         ids: torch.Tensor = inputs["input_ids"]
-        visual = self._visual_tokens(ids)
-        if (prompt.images or prompt.videos) and not visual:
-            raise PlaceholderError(
-                f"{type(self.processor).__name__} dropped the videos and images from the prompt",
-                hint="The checkpoint's processor does not know its own placeholders: use another checkpoint.",
-            )
-        tokenizer = self.processor.tokenizer
-        new = longest_choice(tokenizer, options.choices) if options.choices else options.max_new_tokens
-        self._check_length(prompt, ids.shape[1], visual, new)
+        preprocessor.check_length(messages, self._new_tokens(options), ids.shape[1])
+        visual = preprocessor.family.visual(ids)
+        tokenizer = self._tokenizer
         encoded = time.perf_counter()
         if options.choices:
             said = self._choose(inputs, options.choices, on_text)
         else:
+            constraint = self._constraint(options)
             said = self._say(
-                inputs, options, Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text)
+                inputs,
+                options,
+                Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text, constraint),
+                constraint,
             )
         return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
 
-    def _say(self, inputs: Any, options: GenerationOptions, listener: Listener) -> Said:
+    def _new_tokens(self, options: GenerationOptions) -> int:
+        return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
+
+    def _constraint(self, options: GenerationOptions) -> Constraint | None:
+        if options.response_format is None:
+            return None
+        return Constraint(
+            options.response_format, self._vocabulary, self._token_index, ends=closing_tokens(self._model)
+        )
+
+    @property
+    def _tokenizer(self) -> Any:
+        return self.preprocessor.processor.tokenizer
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._tokenizer)
+
+    @cached_property
+    def _token_index(self) -> Any:
+        return token_index(self._vocabulary, self.info.id)
+
+    def _say(self, inputs: Any, options: GenerationOptions, listener: Listener, constraint: Constraint | None) -> Said:
         import torch
 
         prompt = inputs["input_ids"].shape[1]
-        with torch.inference_mode(), self._typed_errors(prompt), self._seeded(options.seed):
-            out = self._model.generate(**inputs, **generate_arguments(options), stopping_criteria=[listener])
+        arguments = generate_arguments(options)
+        if constraint is not None:
+            arguments["logits_processor"] = [constraint]
+        recorder = LogprobRecorder(self._vocabulary, options.top_logprobs or 0) if options.logprobs else None
+        criteria = [listener] if recorder is None else [recorder, listener]
+        with (
+            torch.inference_mode(),
+            self._typed_errors(prompt),
+            self._seeded(options.seed),
+            recorder.listening(self._model) if recorder else nullcontext(),
+        ):
+            out = self._model.generate(**inputs, **arguments, stopping_criteria=criteria)
         if listener.failure is not None:
             raise listener.failure
         listener.finish(out)
         new = tuple(out[0, prompt:].tolist())
         said_all = bool(new) and new[-1] in closing_tokens(self._model)
-        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length")
+        # Transformers may have looked a token further than the end
+        logprobs = tuple(recorder.tokens[: len(new)]) if recorder else ()
+        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length", logprobs=logprobs)
 
     def _choose(self, inputs: Any, choices: Sequence[str], on_text: OnText | None) -> Said:
         import torch
 
         with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]):
-            scores = score_choices(self._model, self.processor.tokenizer, inputs, choices)
+            scores = score_choices(self._model, self._tokenizer, inputs, choices)
         best = max(scores, key=lambda score: score.log_probability)
         if on_text is not None:
             on_text(best.text)
@@ -168,7 +209,7 @@ class TransformersModel:
                 ) from error
             raise
         except ValueError as error:
-            raise self._misfit(error) from error
+            raise self.preprocessor.family.misfit(error) from error
 
     @contextmanager
     def _seeded(self, seed: int | None) -> Generator[None]:
@@ -182,72 +223,3 @@ class TransformersModel:
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             yield
-
-    def encode(self, prompt: Prompt) -> Any:
-        """What the model takes: token ids and pixel values, on its device.
-
-        Raises:
-            CheckpointError: the processor's configuration does not fit the model.
-        """
-        from PIL import Image
-
-        media: dict[str, Any] = {}
-        if prompt.images:
-            media["images"] = [Image.fromarray(image) for image in prompt.images]
-        if prompt.videos:
-            media["videos"] = [list(video.images) for video in prompt.videos]
-            # the frames are chosen already: the processor must neither drop nor repeat any
-            media["do_sample_frames"] = False
-            media["video_metadata"] = [
-                {
-                    "total_num_frames": video.info.total_frames,
-                    "fps": video.info.fps,
-                    "duration": video.info.duration,
-                    "frames_indices": list(video.indices),
-                    "width": video.info.width,
-                    "height": video.info.height,
-                }
-                for video in prompt.videos
-            ]
-        first = self.processor.tokenizer.bos_token
-        # a template that writes the opening token itself must not get a second one
-        special = {"add_special_tokens": False} if first and prompt.text.startswith(first) else {}
-        try:
-            inputs = self.processor(text=prompt.text, return_tensors="pt", **media, **special)
-        except (TypeError, ValueError) as error:
-            raise self._misfit(error) from error
-        return inputs.to(self._loaded.device, dtype=self._model.dtype)
-
-    def _misfit(self, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            f"{self.info.id}: {type(self.processor).__name__} and the model do not fit together: {first_line(error)}",
-            hint="The checkpoint's processor configuration is incomplete or another model's: use another checkpoint.",
-        )
-
-    def _visual_tokens(self, ids: torch.Tensor) -> int:
-        names = ("image_token_id", "video_token_id")
-        tokens = {getattr(self._model.config, name, None) for name in names}
-        return sum(int((ids == token).sum()) for token in tokens if token is not None)
-
-    def _check_length(self, prompt: Prompt, tokens: int, visual: int, new: int) -> None:
-        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        if context is None or tokens + new <= context:
-            return
-        most = _frames_that_fit(prompt, visual, context - new - (tokens - visual))
-        raise ContextLengthError(
-            f"the prompt is {tokens} tokens ({visual} of them visual) and the answer up to {new}; "
-            f"the model's context holds {context}",
-            hint=f"Lower num_frames to {most}: no more frames of each video fit."
-            if most
-            else "Ask about fewer videos and images, shorten the question, or lower max_new_tokens.",
-            max_frames=most,
-        )
-
-
-def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
-    """The largest number of frames a video whose visual tokens fit; 0 when not even one does."""
-    counts = prompt.frame_counts
-    every = len(prompt.images) + sum(len(video.images) for video in prompt.videos)
-    places = room * every // visual - (every - sum(counts)) if visual else 0
-    fitting = (n for n in range(1, max(counts, default=0) + 1) if sum(min(n, count) for count in counts) <= places)
-    return max(fitting, default=0)
