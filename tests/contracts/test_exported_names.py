@@ -53,6 +53,7 @@ ERRORS = {
     "ModelError": 6,
     "ModelNotFoundError": 6,
     "CheckpointError": 6,
+    "UntrustedCodeError": 6,
     "StructuredOutputError": 6,
     "OutOfMemoryError": 6,
     "ServerError": 6,

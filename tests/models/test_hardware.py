@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import weakref
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 import numpy as np
 import pytest
 import torch
 
+from tests.checkpoints import write_checkpoint
 from video_tool import VideoQA
 from video_tool.errors import MissingDependencyError, ModelError
 from video_tool.model_options import LoadOptions, ModelOptions
 from video_tool.models import hardware
 from video_tool.models.hardware import Hardware
+from video_tool.models.loading import _load_weights
 
 
 def choose_hardware(device: str = "auto", **options: Unpack[LoadOptions]) -> Hardware:
@@ -91,3 +98,78 @@ def test_an_attention_that_nobody_knows_is_refused(checkpoint: Path) -> None:
     qa = VideoQA(checkpoint, device="cpu", attention="telepathy")
     with pytest.raises(ModelError, match="telepathy"):
         qa.ask("What is it?", images=[IMAGE])
+
+
+@pytest.mark.parametrize("layout", ["today", "older"])
+@pytest.mark.parametrize(
+    ("options", "devices"),
+    [
+        ({"device_map": "auto", "max_memory": {"cpu": 60_000}}, {"disk"}),
+        ({"device_map": {"model": "disk", "lm_head": "cpu"}}, {"cpu", "disk"}),
+    ],
+    ids=["strategy", "modules"],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA, which takes what main memory may not")
+def test_what_is_offloaded_to_disk_answers_the_same(
+    tmp_path: Path, options: LoadOptions, devices: set[str], layout: Literal["today", "older"]
+) -> None:
+    folder = write_checkpoint(tmp_path, layout=layout)
+    whole = VideoQA(folder, device="cpu").ask("What is it?", images=[IMAGE], max_new_tokens=8)
+    spread = VideoQA(folder, **options).ask("What is it?", images=[IMAGE], max_new_tokens=8)
+    assert spread.text == whole.text
+    assert spread.model.device_map is not None
+    assert set(spread.model.device_map.values()) == devices
+    assert spread.model.device == "cpu"
+    assert whole.model.device_map is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_what_a_card_may_not_take_goes_to_main_memory(checkpoint: Path) -> None:
+    options: LoadOptions = {"dtype": "float32", "attention": "eager"}
+    whole = VideoQA(checkpoint, device="cuda:0", **options).ask("What is it?", images=[IMAGE], max_new_tokens=8)
+    spread = VideoQA(checkpoint, device_map={"model": 0, "lm_head": "cpu"}, **options)
+    answer = spread.ask("What is it?", images=[IMAGE], max_new_tokens=8)
+    assert answer.text == whole.text
+    assert answer.model.device_map == {"model": "cuda:0", "lm_head": "cpu"}
+    assert answer.model.device == "cuda:0"
+
+
+def test_a_device_for_a_module_that_is_not_there_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(ModelError, match="no module no_such_module") as caught:
+        VideoQA(checkpoint, device_map={"no_such_module": "cpu", "": "cpu"}).load()
+    assert "lm_head, model" in caught.value.hint
+
+
+def test_attention_that_was_ours_to_choose_gives_way(checkpoint: Path) -> None:
+    folder, chosen = checkpoint, Hardware("cpu", "float32", "flash_attention_2", "", attention_is_ours=True)
+    weights = _load_weights("some/model", ModelOptions(), chosen, folder, trusted=False)
+    assert weights.config._attn_implementation == "sdpa"
+    asked = replace(chosen, attention_is_ours=False)
+    with pytest.raises((ImportError, ValueError)):
+        _load_weights("some/model", ModelOptions(), asked, folder, trusted=False)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_says_the_same_and_can_be_unloaded(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path)
+    plain = VideoQA(folder, device="cpu").ask("What is it?", images=[IMAGE], max_new_tokens=8)
+    qa = VideoQA(folder, device="cpu", compile=True)
+    compiled = qa.ask("What is it?", images=[IMAGE], max_new_tokens=8)
+    assert compiled.text == plain.text
+    assert (compiled.model.compiled, plain.model.compiled) == (True, False)
+    left = weakref.ref(qa._held.model._model.lm_head.weight)
+    qa.unload()
+    assert left() is None
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_compiled(checkpoint: Path, tmp_path: Path) -> None:
+    code = (
+        "import numpy, sys; from video_tool import VideoQA\n"
+        "VideoQA(sys.argv[1], device='cpu', compile=True).ask('What?', images=[numpy.zeros((9, 9, 3), 'uint8')])"
+    )
+    env = os.environ | {"CXX": "/no/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code, str(checkpoint)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert "video_tool.errors.ModelError" in done.stderr.splitlines()[-1]
+    assert "can't be compiled" in done.stderr.splitlines()[-1]

@@ -24,11 +24,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def let_go(error: BaseException) -> None:
-    """Frees what a failed call had in memory, though its error is kept: all variables of all frames that it left."""
-    failure: BaseException | None = error
-    while failure is not None:
-        traceback.clear_frames(failure.__traceback__)
-        failure = failure.__cause__ or failure.__context__
+    """Frees what a failed call had in memory, though its error is kept.
+
+    The frames that its traceback names lose their variables. Those of the errors behind it are forgotten: a frame
+    keeps what its function closes over whatever becomes of its variables, and torch's and accelerate's do.
+    """
+    traceback.clear_frames(error.__traceback__)
+    behind = error.__cause__ or error.__context__
+    while behind is not None:
+        traceback.clear_frames(behind.__traceback__)
+        behind.__traceback__ = None
+        behind = behind.__cause__ or behind.__context__
     give_back_memory()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, VideoToolError
-from video_tool.model_options import ModelOptions
+from video_tool.model_options import DeviceMap, ModelOptions
 from video_tool.models.failures import first_line, is_out_of_memory, let_go
 from video_tool.models.fitting import model_too_large
 from video_tool.models.hardware import Hardware, choose_hardware
@@ -104,6 +104,7 @@ def _load(
         weights = _load_weights(model, options, hardware, checkpoint.folder, trusted=trusted)
         if options.adapter is not None and adapter is not None:
             put_on(weights, options.adapter, adapter.folder)
+    _check_modules(weights, options.device_map)
     weights.eval()
     if options.compile:
         weights.compile(dynamic=True)  # lengths differ from question to question, and with every token
@@ -185,6 +186,17 @@ def _load_weights(model: str | Path, options: ModelOptions, hardware: Hardware, 
 
 def _device_name(device: object) -> str:
     return f"cuda:{device}" if isinstance(device, int) else str(device)
+
+
+def _check_modules(weights: Any, device_map: DeviceMap | None) -> None:
+    """Refuses devices for modules that there are none of, which Transformers would overlook."""
+    if isinstance(device_map, Mapping):
+        unknown = sorted(device_map.keys() - {name for name, _ in weights.named_modules()})
+        if unknown:
+            raise ModelError(
+                f"the model has no module {unknown[0]}",
+                hint=f"Its largest are {', '.join(sorted(name for name, _ in weights.named_children()))}.",
+            )
 
 
 def _is_spread(placed: dict[str, str]) -> bool:
