@@ -127,7 +127,7 @@ class Constraint:
 class _Spelling:
     """What `LLTokenizer` wants to know of a tokenizer: bytes for each token.
 
-    Its own reading of tokenizer.json knows byte-level BPE and SentencePiece alone, and leaves in tokens that were added.
+    Its own reading of tokenizer.json knows byte-level BPE and SentencePiece alone, and keeps tokens that were added.
     """
 
     is_tokenizer_wrapper = True
