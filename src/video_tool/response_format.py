@@ -68,7 +68,7 @@ def read_json(
         return None, (f"The JSON can't be read, and parsed is empty: {error}",)
 
 
-def _model(response_format: ResponseFormat) -> type[BaseModel] | None:
+def _model(response_format: object) -> type[BaseModel] | None:
     if isinstance(response_format, type) and issubclass(response_format, BaseModel):
         return response_format
     return None

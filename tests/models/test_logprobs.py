@@ -12,7 +12,6 @@ from transformers import LlavaForConditionalGeneration
 
 from video_tool import Settings, TokenLogprob, VideoQA
 from video_tool.builtin import CHECKPOINT, DEMO_VIDEO
-from video_tool.errors import QuestionError
 from video_tool.frames import Media, read_video
 from video_tool.models.hardware import choose_hardware
 from video_tool.models.transformers import TransformersModel
@@ -115,17 +114,3 @@ def test_the_builtin_model_is_sure_of_itself() -> None:
     # as sure as where the same words are given as a choice
     (chosen, _) = qa.ask(QUESTION, videos=[DEMO_VIDEO], choices=[answer.text, "No."]).choices
     assert sum(place.logprob for place in answer.logprobs) == pytest.approx(chosen.log_probability, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"top_logprobs": 3}, "logprobs is not asked for"),
-        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs is -1"),
-        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs is 21"),
-        ({"logprobs": True, "choices": ["yes", "no"]}, "logprobs"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(QuestionError, match=words):
-        VideoQA(CHECKPOINT).ask(QUESTION, videos=[DEMO_VIDEO], **options)
