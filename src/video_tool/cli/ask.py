@@ -112,7 +112,7 @@ def ask(
     The answer goes to stdout; what it rests on (frames, model, tokens, seconds, warnings) to stderr.
     """
     if logprobs and not as_json:
-        raise QuestionError("--logprobs is given without --json", hint="Add --json: it has a line for each token.")
+        raise QuestionError("--logprobs is given without --json", hint="Add --json: that is where it is told.")
     settings = load_settings(no_cache=no_cache)
     response_format = None if schema is None else read_schema(schema)
     media = read_references([*(videos or ()), *(images or ())])

@@ -108,7 +108,7 @@ def read_schema(path: Path) -> dict[str, Any]:
         raise QuestionError(
             f"--schema {path} can't be read: {error.strerror}", hint="Give the path of a file with a JSON schema"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise QuestionError(f"--schema {path} is not JSON: {error}", hint="Correct the file") from error
     if not isinstance(schema, dict):
         raise QuestionError(f"--schema {path} holds no object", hint='A JSON schema looks like {"type": "object", …}')
