@@ -11,9 +11,16 @@ ifneq ($(wildcard ../shared/videos/.),)
 export VIDEO_TOOL_CORPUS ?= $(abspath ../shared/videos)
 endif
 
+# A second environment, outside the checkout: what families need beyond the first, and a torch that torchvision fits.
+# It is built once for what these files say, whichever checkout they are in; the package itself comes from src/.
+FAMILIES := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/video-tool-dev/families
+FAMILIES_FILES := pyproject.toml constraints.txt constraints-families.txt
+FAMILIES_INSTALLED := $(FAMILIES)/.installed-$(shell cat $(FAMILIES_FILES) | cksum | tr ' ' -)
+FAMILIES_REPORT := $(FAMILIES)/report.json
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test fuzz train-builtin bench-builtin clean
+.PHONY: help install demo lint test test-families families-table fuzz train-builtin bench-builtin clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +49,24 @@ lint: install ## Check style, types and layers
 test: lint ## Everything that CI runs: lint, then the tests with coverage
 	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=term
 
+$(FAMILIES_INSTALLED):
+	@mkdir -p "$(FAMILIES)"
+	@rm -f "$(FAMILIES)"/.installed-*
+	"$(PYTHON)" -m venv "$(FAMILIES)"
+	grep -v '^torch==' constraints.txt | cat - constraints-families.txt > "$(FAMILIES)/constraints.txt"
+	"$(FAMILIES)/bin/python" -m pip install --quiet --constraint "$(FAMILIES)/constraints.txt" --upgrade pip
+	"$(FAMILIES)/bin/python" -m pip install --constraint "$(FAMILIES)/constraints.txt" \
+		--build-constraint "$(FAMILIES)/constraints.txt" --editable '.[families]' --group dev
+	"$(FAMILIES)/bin/python" -m pip uninstall --quiet --yes video-tool
+	@touch "$@"
+
+test-families: $(FAMILIES_INSTALLED) ## Test every model family, in an environment that has what they need
+	@PYTHONPATH=src "$(FAMILIES)/bin/python" -m pytest tests/families tests/models/families \
+		--families-report="$(FAMILIES_REPORT)"
+
+families-table: test-families install ## Write the table of families that passed into the README
+	$(BIN)/python -m tests.families.table "$(FAMILIES_REPORT)" README.md
+
 fuzz: install ## Read a thousand damaged videos; takes minutes
 	$(BIN)/python -m pytest -m slow tests/frames/test_fuzz.py
 
@@ -53,7 +78,7 @@ train-builtin: install ## Train the built-in model from nothing; goes on where i
 	$(BIN)/python examples/train_builtin
 
 bench-builtin: install ## Measure the built-in model on unseen videos and write the report
-	$(BIN)/python benchmarks/builtin_accuracy.py
+	PYTHONPATH=. $(BIN)/python benchmarks/builtin_accuracy.py
 
 clean: ## Remove the environment, caches and built packages
 	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .pytest_cache .ruff_cache

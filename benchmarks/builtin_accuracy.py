@@ -1,9 +1,11 @@
-"""How often the built-in model is right: `make bench-builtin`, about twenty minutes on two cores.
+"""How often the built-in model is right: `make bench-builtin`, about an hour on two cores.
 
 Questions (a thousand of each, or as many as the command line says) about videos drawn by the project's own
-renderer, then about videos drawn by another program (`other_renderer.py`). All are files (H.264, VP9, GIF), asked
-through VideoQA, and none was seen in training. An answer counts as right when it is, to the letter, the one that the
-question's facts call for. The report is written to docs/builtin-accuracy.md.
+renderer, then about videos drawn by another program (`other_renderer.py`), in conversations of one to three turns.
+Then single questions about the former, through each way of asking: `ask`; `stream`; `openai:`, with the model behind a
+server on this machine; and `choices`, four answers to choose from. All are files (H.264, VP9, GIF), asked through
+VideoQA, and none was seen in training. An answer counts as right when it is, to the letter, the one that the question's
+facts call for. The report is written to docs/builtin-accuracy.md.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -23,11 +27,12 @@ import numpy as np
 import torch
 from other_renderer import write_random_video
 from rich.progress import track
+from tests.serving import serve_model
 
 from video_tool import VideoQA
 from video_tool.builtin.answers import Shown
 from video_tool.builtin.clips import MOTIONS, random_clip, render, write_video
-from video_tool.builtin.dialogue import random_conversation
+from video_tool.builtin.dialogue import Turn, random_conversation
 
 REPORT = Path("docs/builtin-accuracy.md")
 QUESTIONS = 1000
@@ -89,9 +94,9 @@ def write_other(
     return path, Shown("video", clip.shape, clip.colour, clip.motions)
 
 
-def ask_scene(job: tuple[str, int]) -> list[Outcome]:
+def ask_scene(job: tuple[str, str, int]) -> list[Outcome]:
     """Draws one scene (one to three videos, or an image among them) and asks one to three questions about it."""
-    renderer, number = job
+    renderer, way, number = job
     write: WriteVideo = {"own": write_own, "other": write_other}[renderer]
     rng = np.random.default_rng([SEED, len(renderer), number])
     num_frames = int(rng.integers(4, 13))
@@ -105,31 +110,87 @@ def ask_scene(job: tuple[str, int]) -> list[Outcome]:
             videos.append(path)
             shown.append(facts)
         images = [_image(rng, Path(folder), shown)] if count < 3 and rng.random() < 0.12 else []
-        turns = random_conversation(rng, shown, int(rng.integers(1, 4)))
-        conversation = _model().conversation(videos, images, num_frames=num_frames)
+        turns = random_conversation(rng, shown, int(rng.integers(1, 4)) if way == "conversation" else 1)
+        if way == "conversation":
+            conversation = local_model().conversation(videos, images, num_frames=num_frames)
+            answers = [conversation.ask(turn.question).text for turn in turns]
+        else:
+            answers = [ask_alone(way, turns[0], shown, videos, images, num_frames, rng)]
         return [
-            Outcome(turn.kind, len(shown), number, turn.question, turn.answer, conversation.ask(turn.question).text)
-            for number, turn in enumerate(turns, 1)
+            Outcome(turn.kind, len(shown), number, turn.question, turn.answer, answer)
+            for number, (turn, answer) in enumerate(zip(turns, answers, strict=True), 1)
         ]
+
+
+def ask_alone(
+    way: str,
+    turn: Turn,
+    shown: list[Shown],
+    videos: list[Path],
+    images: list[Path],
+    num_frames: int,
+    rng: np.random.Generator,
+) -> str:
+    """The answer to one question, through one way of asking."""
+    match way:
+        case "ask":
+            return local_model().ask(turn.question, videos, images, num_frames=num_frames).text
+        case "stream":
+            *pieces, answer = local_model().stream(turn.question, videos, images, num_frames=num_frames)
+            if "".join(map(str, pieces)) != answer.text:
+                raise RuntimeError("the pieces are not the answer")
+            return answer.text
+        case "openai":
+            return remote_model().ask(turn.question, videos, images, num_frames=num_frames).text
+        case "choices":
+            choices = other_answers(turn, shown, rng)
+            choices.insert(int(rng.integers(len(choices) + 1)), turn.answer)
+            return local_model().ask(turn.question, videos, images, num_frames=num_frames, choices=choices).text
+    raise ValueError(way)
+
+
+def other_answers(turn: Turn, shown: list[Shown], rng: np.random.Generator) -> list[str]:
+    """Three wrong answers to a question: right ones to others of its kind, about other videos, as far as there are."""
+    alike: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for _ in range(300):
+        other = random_conversation(rng, [replace_facts(each, rng) for each in shown])[0]
+        if other.answer != turn.answer:
+            (alike if other.kind == turn.kind else others)[other.answer] = None
+        if len(alike) == 3:
+            break
+    return [*alike, *others][:3]
+
+
+def replace_facts(shown: Shown, rng: np.random.Generator) -> Shown:
+    """Something else of the same medium."""
+    clip = random_clip(rng, width=64, height=64)
+    return Shown(shown.medium, clip.shape, clip.colour, clip.motions if shown.motions else ())
 
 
 def main(questions: int = QUESTIONS) -> None:
     report = [f"# How often the built-in model is right\n\n{__doc__.split(chr(10), 2)[2].strip()}\n"]
     for renderer, title in (("own", "Videos of the project's own renderer"), ("other", "Videos of another program")):
-        outcomes = _ask(renderer, questions)
+        outcomes = _ask(renderer, "conversation", questions)
         report.append(_section(title, outcomes))
         print(report[-1])
+    lines = ["## Through each way of asking\n", "| way | asked | right | |", "|---|---:|---:|---:|"]
+    for way in ("ask", "stream", "openai", "choices"):
+        outcomes = _ask("own", way, questions)
+        lines.append(_row(f"`{way}`", len(outcomes), sum(outcome.right for outcome in outcomes)))
+        print(lines[-1])
+    report.append("\n".join(lines) + "\n")
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text("\n".join(report))
 
 
-def _ask(renderer: str, questions: int) -> list[Outcome]:
+def _ask(renderer: str, way: str, questions: int) -> list[Outcome]:
     outcomes: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), context) as pool:
-        # two questions a scene on average: more scenes than needed are lined up, and the rest is left
-        scenes = pool.map(ask_scene, ((renderer, number) for number in range(questions)))
-        for outcome in track(chain.from_iterable(scenes), f"videos: {renderer}", total=questions):
+        # conversations have two questions on average: more scenes than needed are lined up, and the rest is left
+        scenes = pool.map(ask_scene, ((renderer, way, number) for number in range(questions)))
+        for outcome in track(chain.from_iterable(scenes), f"{way}, videos: {renderer}", total=questions):
             outcomes.append(outcome)
             if len(outcomes) == questions:
                 break
@@ -149,12 +210,16 @@ def _section(title: str, outcomes: list[Outcome]) -> str:
         asked = Counter(key(o) for o in outcomes)
         good = Counter(key(o) for o in outcomes if o.right)
         lines += [f"| {name} | asked | right | |", "|---|---:|---:|---:|"]
-        lines += [f"| {k} | {n} | {good[k]} | {good[k] / n:.1%} |" for k, n in sorted(asked.items())]
+        lines += [_row(k, n, good[k]) for k, n in sorted(asked.items())]
         lines.append("")
     wrong = [o for o in outcomes if not o.right][:10]
     lines += ["Some of what went wrong:\n", "| question | should be | was |", "|---|---|---|"]
     lines += [f"| {o.question.replace('|', ' ')} | {o.wanted} | {o.got} |" for o in wrong]
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str, asked: int, right: int) -> str:
+    return f"| {name} | {asked} | {right} | {right / asked:.1%} |"
 
 
 def _size(rng: np.random.Generator) -> tuple[int, int]:
@@ -180,15 +245,22 @@ def _image(rng: np.random.Generator, folder: Path, shown: list[Shown]) -> Path:
     return path
 
 
-_loaded: list[VideoQA] = []
+_OPEN = ExitStack()
+"""What stays open for as long as a process asks."""
 
 
-def _model() -> VideoQA:
-    """One model a process."""
-    if not _loaded:
-        torch.set_num_threads(1)
-        _loaded.append(VideoQA("builtin"))
-    return _loaded[0]
+@cache
+def local_model() -> VideoQA:
+    """One a process."""
+    torch.set_num_threads(1)
+    return VideoQA("builtin")
+
+
+@cache
+def remote_model() -> VideoQA:
+    """The same behind a server, which each process has for itself."""
+    served = _OPEN.enter_context(serve_model(local_model()))
+    return VideoQA(f"openai:{served.name}", base_url=served.base_url)
 
 
 if __name__ == "__main__":

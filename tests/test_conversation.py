@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.frames.videos import numbered, write_frames
-from video_tool import FrameSequence, Progress, VideoAnswer, VideoQA
-from video_tool.errors import PlaceholderError, QuestionError, SourceNotFoundError, VideoToolError
+from video_tool import Conversation, FrameSequence, Progress, VideoAnswer, VideoQA
+from video_tool.errors import ContextLengthError, PlaceholderError, QuestionError, SourceNotFoundError, VideoToolError
 
 MODEL = "builtin"
 GIVEN = FrameSequence(numbered(10), fps=5)
@@ -119,3 +120,89 @@ def test_a_video_that_came_late_can_be_asked_about_again(shared: VideoQA, clip: 
 def test_nothing_to_talk_about(shared: VideoQA) -> None:
     with pytest.raises(QuestionError, match="no video and no image"):
         shared.conversation().ask(FIRST)
+
+
+def test_videos_may_come_with_later_questions(shared: VideoQA, clip: Path, news: list[Progress]) -> None:
+    conversation = shared.conversation([GIVEN], num_frames=2)
+    conversation.ask(FIRST, max_new_tokens=4)
+    answer = conversation.ask("Is <video> the same?", [clip], num_frames=3, max_new_tokens=4)
+    assert [video.name for video in answer.videos] == ["frames", "clip.mp4"]
+    assert [frame.video for frame in answer.frames] == [0, 0, 1, 1, 1]
+    assert [type(piece).__name__ for piece in conversation.messages[2].content] == ["str", "Frames", "str"]
+    last = conversation.ask(SECOND, max_new_tokens=4)
+    assert (last.frames, last.timings.decode) == (answer.frames, 0)
+    assert decoded(news) == ["clip.mp4"]
+
+
+def test_frames_are_chosen_for_new_videos_only(shared: VideoQA) -> None:
+    conversation = shared.conversation([GIVEN], num_frames=2)
+    with pytest.raises(QuestionError, match="no video is new"):
+        conversation.ask(FIRST, num_frames=3)
+
+
+def test_a_conversation_may_begin_without_videos(shared: VideoQA) -> None:
+    conversation = shared.conversation(num_frames=2)
+    with pytest.raises(QuestionError, match="no video and no image"):
+        conversation.ask(FIRST)
+    assert len(conversation.ask(FIRST, [GIVEN], max_new_tokens=4).frames) == 2
+
+
+OPENING, COMING = (FrameSequence(numbered(4), fps=5, name=name) for name in ("opening", "coming"))
+
+
+def test_the_oldest_turns_are_left_out_when_there_is_no_more_room(qa: VideoQA) -> None:
+    """The model holds 256 tokens: 9 a frame, and a few for the words."""
+    conversation = qa.conversation([OPENING], num_frames=4)
+    conversation.ask("What moves?", max_new_tokens=8)
+    second = conversation.ask("And here?", [COMING], max_new_tokens=8)
+    assert [video.name for video in second.videos] == ["opening", "coming"]
+    assert not second.warnings
+    third = conversation.ask("Is it " + "the same " * 5 + "?", max_new_tokens=80)
+    assert third.warnings == ("the conversation has become too long for the model: 1 of the oldest turns is left out",)
+    assert [video.name for video in third.videos] == ["opening", "coming"]  # the opening one moves on
+    assert [message.role for message in conversation.messages] == ["user", "assistant"] * 2
+    assert [type(piece).__name__ for piece in conversation.messages[0].content] == ["Frames", "Frames", "str"]
+
+    last = conversation.ask("Is it " + "the same " * 5 + "?", max_new_tokens=80)
+    assert "left out, and 1 video with them" in last.warnings[0]
+    assert [video.name for video in last.videos] == ["opening"]
+
+    alone = qa.ask("Is it " + "the same " * 5 + "?", [OPENING], num_frames=4, max_new_tokens=80)
+    again = qa.conversation([OPENING], num_frames=4)
+    again.ask("What moves?", max_new_tokens=8)
+    left = again.ask("Is it " + "the same " * 5 + "?", max_new_tokens=180)
+    assert left.usage.text_tokens == alone.usage.text_tokens
+    assert left.text.startswith(alone.text)
+
+
+def test_what_can_no_longer_be_seen_is_not_talked_about(qa: VideoQA) -> None:
+    conversation = qa.conversation(num_frames=4)
+    conversation.ask("What moves?", [COMING], max_new_tokens=8)
+    before = conversation.messages
+    with pytest.raises(ContextLengthError) as caught:
+        conversation.ask("And then?", max_new_tokens=200)
+    assert "begin a new conversation" in caught.value.hint
+    assert conversation.messages == before
+    assert conversation.ask("And then?", max_new_tokens=8).frames
+
+
+def test_a_question_too_long_by_itself(qa: VideoQA) -> None:
+    conversation = qa.conversation([OPENING], num_frames=4)
+    conversation.ask("What moves?", max_new_tokens=8)
+    with pytest.raises(ContextLengthError):
+        conversation.ask("And then?", max_new_tokens=250)
+    assert len(conversation.messages) == 2
+
+
+async def _pieces(conversation: Conversation, question: str) -> list[str | VideoAnswer]:
+    return [piece async for piece in conversation.astream(question, max_new_tokens=8)]
+
+
+def test_conversations_of_event_loops(shared: VideoQA) -> None:
+    conversation, other = (shared.conversation([GIVEN], num_frames=2) for _ in range(2))
+    expected = [other.ask(question, max_new_tokens=8).text for question in (FIRST, SECOND)]
+    *pieces, answer = asyncio.run(_pieces(conversation, FIRST))
+    assert isinstance(answer, VideoAnswer)
+    assert "".join(map(str, pieces)) == answer.text == expected[0]
+    assert asyncio.run(conversation.aask(SECOND, max_new_tokens=8)).text == expected[1]
+    assert conversation.messages[-1].content == other.messages[-1].content

@@ -16,10 +16,9 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from tests.checkpoints import TOKENS
 from video_tool import VideoQA
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
-from video_tool.prompt import build_prompt, place_media
 from video_tool.question import GenerationOptions, Sampling, VideoQuestion
 
 FRAMES = 4
@@ -91,7 +90,7 @@ def plain(folder: Path) -> Plain:
 
 @pytest.fixture(scope="module")
 def ours(folder: Path) -> tuple[VideoQA, TransformersModel]:
-    return VideoQA(folder, device="cpu"), TransformersModel(folder, None, choose_hardware("cpu"))
+    return VideoQA(folder, device="cpu"), TransformersModel(folder, ModelOptions(device="cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +125,10 @@ def test_ids_pixels_and_tokens_are_those_of_plain_transformers(
     qa, model = ours
     videos = tuple(lossless_videos[number] for number in case.videos)
     pictures = tuple(images[number] for number in case.images)
-    media = qa.read(
+    messages, _ = qa.read(
         VideoQuestion(question=case.question, videos=videos, images=pictures, sampling=Sampling(num_frames=FRAMES))
     )
-    messages = (place_media(case.question, media),)
-    encoded = model.encode(build_prompt(messages, model.processor, model.style))
+    encoded = model.preprocessor.encode(model.preprocessor.prompt(messages))
     generation = model.generate(messages, GenerationOptions(max_new_tokens=NEW), ignore_progress)
     answer = qa.ask(case.question, videos, pictures, num_frames=FRAMES, max_new_tokens=NEW)
 

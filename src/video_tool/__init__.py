@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from video_tool.engine import VideoQA
     from video_tool.errors import VideoToolError
     from video_tool.progress import Progress
-    from video_tool.question import FrameSequence, GenerationOptions, Sampling, VideoQuestion
+    from video_tool.question import Example, FrameSequence, GenerationOptions, Sampling, VideoQuestion
     from video_tool.settings import Settings
 
 _HOMES = {
     "ChoiceScore": "answer",
     "Conversation": "conversation",
+    "Example": "question",
     "FrameSequence": "question",
     "FrameStamp": "answer",
     "GenerationOptions": "question",
@@ -59,6 +60,7 @@ _HOMES = {
 __all__ = [
     "ChoiceScore",
     "Conversation",
+    "Example",
     "FrameSequence",
     "FrameStamp",
     "GenerationOptions",

@@ -6,6 +6,10 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ModelKind: TypeAlias = Literal["instruct", "chat", "base"]
+"""How a model wants to be asked: `chat` holds conversations; `instruct` answers single questions, as its chat template
+has no place for earlier turns; `base` has no chat template and goes on with the words it is given."""
+
 FinishReason: TypeAlias = Literal["stop", "length", "time"]
 """Why an answer ended; see `VideoAnswer`."""
 
@@ -19,7 +23,7 @@ class Record(BaseModel):
 class FrameStamp(Record):
     """One frame that was looked at."""
 
-    video: int = Field(description="Which video, counted from 0 in the order given.")
+    video: int = Field(description="Which of the answer's videos, counted from 0.")
     index: int = Field(description="The frame's number in the video, counted from 0.")
     timestamp: float = Field(description="When the frame is shown, in seconds from the video's start.")
 
@@ -43,9 +47,14 @@ class VideoInfo(Record):
 class Usage(Record):
     """Tokens spent."""
 
-    visual_tokens: int = Field(description="Prompt tokens that stand for frames and images.")
-    text_tokens: int = Field(description="The other prompt tokens.")
-    new_tokens: int = Field(description="Tokens generated.")
+    visual_tokens: int | None = Field(
+        description="Prompt tokens that stand for frames and images; null where a server does not tell them apart."
+    )
+    text_tokens: int | None = Field(
+        description="The other prompt tokens, or all of them where visual_tokens is null; "
+        "null where a server tells none."
+    )
+    new_tokens: int | None = Field(description="Tokens generated; null where a server does not tell.")
 
 
 class Timings(Record):
@@ -64,10 +73,21 @@ class ModelInfo(Record):
 
     id: str = Field(description="As it was asked for.")
     revision: str | None = Field(description="The hub's commit, or the package's version for the built-in model.")
-    device: str = Field(description="cpu, cuda:0, mps, …")
-    dtype: str = Field(description="float32, bfloat16 or float16.")
-    attention: str = Field(description="eager, sdpa, flash_attention_2, …")
+    device: str = Field(description="cpu, cuda:0, mps, …, or the address of the server that it runs on.")
+    dtype: str | None = Field(description="float32, bfloat16 or float16; null where a server runs it.")
+    attention: str | None = Field(description="eager, sdpa, flash_attention_2, …; null where a server runs it.")
     takes: Literal["images", "video"] = Field(description="How a video is handed to it: as images, or as a video.")
+    kind: ModelKind = Field(
+        description="chat: it holds conversations; instruct: single questions; base: it completes a text."
+    )
+    quantization: str | None = Field(default=None, description="How the weights were made smaller, if they were.")
+    adapter: str | None = Field(default=None, description="The LoRA adapter on the model, as it was asked for.")
+    adapter_revision: str | None = Field(default=None, description="The hub's commit of the adapter.")
+    compiled: bool = Field(default=False, description="Whether torch.compile compiled it.")
+    device_map: dict[str, str] | None = Field(
+        default=None, description="The device of each module, by name, where the model is spread; or disk."
+    )
+    remote_code: bool = Field(default=False, description="Whether code that the checkpoint brought was allowed to run.")
 
 
 class ChoiceScore(Record):
@@ -109,7 +129,9 @@ class VideoAnswer(Record):
     frames: tuple[FrameStamp, ...] = Field(
         description="The frames that were looked at, video by video, in prompt order."
     )
-    videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
+    videos: tuple[VideoInfo, ...] = Field(
+        description="The videos, in the order given; before them those of examples and earlier turns."
+    )
     images: int = Field(description="How many images were looked at besides.")
     choices: tuple[ChoiceScore, ...] = Field(
         default=(), description="The choices that were given, in their order, with how likely each was."

@@ -1,66 +1,127 @@
-"""Follow-up questions about the same videos and images."""
+"""Questions that know what was said before."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from video_tool.answer import VideoAnswer
-from video_tool.frames import Media
-from video_tool.prompt import Message, place_media
-from video_tool.question import AnswerOptions, AskOptions, VideoQuestion
+from video_tool.errors import QuestionError
+from video_tool.prompt import Message
+from video_tool.question import AskOptions, ImageInput, Sampling, TurnOptions, VideoInput, VideoQuestion
+from video_tool.turn import Beginning, Exchange, Turn
 
 if TYPE_CHECKING:
     from video_tool.engine import VideoQA
 
 
 class Conversation:
-    """Turns about one set of videos and images; made by `VideoQA.conversation`.
+    """Turns about videos and images; made by `VideoQA.conversation`.
+
+    Those it was begun with are shown all along. More may come with later questions; when the model can hold no more,
+    the oldest turns are left out, with the videos that came with them, and the answer's warnings say so.
 
     A question that fails leaves no trace: it can be asked again, or another. One thread at a time.
+
+    Attributes:
+        messages: what the model was told and has said, short of turns that were left out.
     """
 
     def __init__(self, qa: VideoQA, about: VideoQuestion) -> None:
         self._qa = qa
         self._about = about
-        self._media: Media | None = None
+        self._beginning: Beginning | None = None
+        self._turns: tuple[Exchange, ...] = ()
         self.messages: tuple[Message, ...] = ()
 
-    def ask(self, question: str, **options: Unpack[AnswerOptions]) -> VideoAnswer:
+    def ask(
+        self,
+        question: str,
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[TurnOptions],
+    ) -> VideoAnswer:
         """Asks the next question.
 
         Args:
-            question: the first one may hold `<video>` and `<image>` markers, as for `VideoQA.ask`.
-            **options: how the answer is generated, as for `VideoQA.ask`.
+            question: may hold `<video>` and `<image>` markers for the videos and images that are new with it, as for
+                `VideoQA.ask`; the first one's count those that the conversation was begun with, too, and first.
+            videos: shown from this question on.
+            images: shown from this question on.
+            **options: how the answer is generated, and which frames of new videos are looked at (by default as the
+                conversation was begun), as for `VideoQA.ask`.
 
         Raises:
             VideoToolError: as `VideoQA.ask` does.
         """
-        began = time.perf_counter()
-        asked, media, messages = self._next(question, options)
-        answer = self._qa.reply(messages, media, asked.generation, began)
-        self._keep(messages, answer)
+        turn, beginning, earlier = self._next(question, videos, images, options)
+        answer = self._qa.reply(turn)
+        self._keep(turn, beginning, earlier, answer)
         return answer
 
-    def stream(self, question: str, **options: Unpack[AnswerOptions]) -> Generator[str | VideoAnswer]:
+    async def aask(
+        self,
+        question: str,
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[TurnOptions],
+    ) -> VideoAnswer:
+        """`ask`, in a thread of its own: the event loop goes on meanwhile."""
+        return await asyncio.to_thread(self.ask, question, videos, images, **options)
+
+    def stream(
+        self,
+        question: str,
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[TurnOptions],
+    ) -> Generator[str | VideoAnswer]:
         """The next question's answer, as `VideoQA.stream` gives it; who leaves early has not asked it."""
-        began = time.perf_counter()
-        asked, media, messages = self._next(question, options)
-        for piece in self._qa.reply_in_pieces(messages, media, asked.generation, began):
+        turn, beginning, earlier = self._next(question, videos, images, options)
+        for piece in self._qa.reply_in_pieces(turn):
             if not isinstance(piece, str):
-                self._keep(messages, piece)
+                self._keep(turn, beginning, earlier, piece)
             yield piece
 
-    def _next(self, question: str, options: AnswerOptions) -> tuple[VideoQuestion, Media, tuple[Message, ...]]:
-        """The question as a whole, the media read, and all messages up to it."""
-        asked = VideoQuestion.of(question, (), (), AskOptions(**options))
-        about = {"videos": self._about.videos, "images": self._about.images, "sampling": self._about.sampling}
-        asked = asked.model_copy(update=about)
-        media = self._qa.read(asked) if self._media is None else self._media
-        self._media = media.kept()
-        message = place_media(question, media if not self.messages else Media())
-        return asked, media, (*self.messages, message)
+    async def astream(
+        self,
+        question: str,
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[TurnOptions],
+    ) -> AsyncGenerator[str | VideoAnswer]:
+        """`stream` for an event loop, which goes on between the pieces."""
+        turn, beginning, earlier = await asyncio.to_thread(self._next, question, videos, images, options)
+        async for piece in self._qa.areply_in_pieces(turn):
+            if not isinstance(piece, str):
+                self._keep(turn, beginning, earlier, piece)
+            yield piece
 
-    def _keep(self, messages: tuple[Message, ...], answer: VideoAnswer) -> None:
-        self.messages = (*messages, Message("assistant", (answer.text,)))
+    def _next(
+        self, question: str, videos: Sequence[VideoInput], images: Sequence[ImageInput], options: TurnOptions
+    ) -> tuple[Turn, Beginning, tuple[Exchange, ...]]:
+        """The turn, what the conversation was begun with, and the earlier turns that are still in it."""
+        began = time.perf_counter()
+        asked = VideoQuestion.of(question, videos, images, AskOptions(**options))
+        if asked.sampling == Sampling():
+            asked = asked.model_copy(update={"sampling": self._about.sampling})
+        elif not asked.videos:
+            raise QuestionError(
+                "it is said which frames to look at, and no video is new with this question",
+                hint="Say it where the conversation begins, or with the videos.",
+            )
+        self._qa.check(asked, shown_already=bool(self._turns or self._about.videos or self._about.images))
+        if self._beginning is None:
+            turn, beginning = self._qa.reader().first(asked, self._about, began)
+            return turn, beginning, ()
+        turn, earlier = self._qa.reader().later(asked, self._beginning, self._turns, began)
+        return turn, self._beginning, earlier
+
+    def _keep(self, turn: Turn, beginning: Beginning, earlier: tuple[Exchange, ...], answer: VideoAnswer) -> None:
+        """Remembers a turn; what was read for it costs later turns nothing."""
+        said = Message("assistant", (answer.text,))
+        self._beginning = beginning.kept()
+        self._turns = (*earlier, (turn.messages[-1].kept(), said))
+        self.messages = (*self._beginning.lead, *(message for exchange in self._turns for message in exchange))

@@ -3,68 +3,99 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from video_tool.answer import FrameStamp, Timings, Usage, VideoAnswer
+from video_tool.answer import VideoAnswer
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
-from video_tool.frames import FrameSize, Media
-from video_tool.models import Generation, OnText, VideoLanguageModel, check_generation, check_grammar
-from video_tool.progress import OnProgress, Progress, ignore_progress
-from video_tool.prompt import Message, place_media
+from video_tool.model_options import EngineOptions, RemoteOptions, options_of
+from video_tool.models import (
+    HeldModel,
+    OnText,
+    VideoLanguageModel,
+    check_generation,
+    check_grammar,
+    check_remote_generation,
+)
+from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import (
     AskOptions,
+    ConversationOptions,
     GenerationOptions,
     ImageInput,
-    SamplingOptions,
     VideoInput,
     VideoQuestion,
 )
-from video_tool.response_format import read_json
+from video_tool.receipt import write_receipt
 from video_tool.settings import Settings
 from video_tool.streaming import TextStream
+from video_tool.turn import Turn, TurnReader
 
 
 class VideoQA:
     """Asks a video-language model questions about videos and images.
 
-    The model is loaded by the first question and kept. An instance may be shared by threads: what they
-    fetch and decode runs side by side, and the model answers one question at a time.
+    The model is loaded by the first question and kept, for as long as `settings.unload_after` says. Engines with the
+    same model and options share its weights. An instance may be shared by threads: what they fetch and decode runs
+    side by side, and the model answers one question at a time, unless a server runs it.
 
     Args:
-        model: a name on the Hugging Face hub, a checkpoint folder, or `builtin` for the small model in
-            the package; by default what the settings say.
-        revision: the hub's branch, tag or commit.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, …; `cuda` may spread over several cards.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        attention: `auto`, `sdpa`, `eager`, `flash_attention_2`, ….
+        model: a name on the Hugging Face hub, a checkpoint folder, `builtin` for the small model in the package, or
+            `openai:NAME` for a model that a server runs; by default what the settings say. Weights are read from
+            safetensors alone.
         settings: limits and defaults; by default read from `VIDEO_TOOL_*`.
         on_progress: called with news of each stage, from the thread that asks.
+        **options: how the model is loaded and run, as `ModelOptions` describes it:
+
+            - revision: the hub's branch, tag or commit; a commit stays what it is. Answers say which it was.
+            - device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, …; `cuda` spreads over several cards, and over main
+              memory when they are full.
+            - device_map: instead of device: `auto`, `balanced`, `balanced_low_0` or `sequential`, or a device,
+              `cpu` or `disk` for each module, by name.
+            - max_memory: the most that device_map may take of each device, as `{0: "20GiB", "cpu": "60GiB"}`.
+            - dtype: `auto`, `float32`, `bfloat16` or `float16`.
+            - attention: `auto` (FlashAttention 2 where it is installed and fit, else sdpa), `sdpa`, `eager`,
+              `flash_attention_2`, ….
+            - quantization: `bitsandbytes-8bit`, `bitsandbytes-4bit` or `torchao-int8`; each an extra to install.
+            - adapter, adapter_revision: a LoRA adapter, on the hub or in a folder; needs the extra `peft`.
+            - kind: `chat`, `instruct` or `base`, as `ModelInfo` describes them; found out by default.
+            - compile: whether torch.compile makes it faster; the first question takes a minute more.
+            - trust_remote_code: the model's name, once more, to have the code run that its checkpoint brings. It can do
+              whatever you can: read it, and pin the revision.
+            - offline: whether nothing is asked of the hub, as with `HF_HUB_OFFLINE=1`.
+
+            And for `openai:NAME`, how its server is asked:
+
+            - base_url: where its API begins, such as `http://127.0.0.1:8000/v1`; by default what the settings or
+              OPENAI_BASE_URL say.
+            - api_key: by default what OPENAI_API_KEY says. Local servers mostly want none.
+            - timeout: seconds that the server may be silent (600).
+            - max_retries: how often a request is sent again before any of the answer has come (2).
+            - video_format: `frames` sends an image for each frame; `video` one part for each video, which vLLM takes
+              for models that see videos.
+
+    Raises:
+        ModelError: an option is of a wrong type or value, or two exclude each other.
+        TypeError: there is no such option.
     """
 
     def __init__(
         self,
         model: str | Path | None = None,
         *,
-        revision: str | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
-        attention: str = "auto",
         settings: Settings | None = None,
         on_progress: OnProgress = ignore_progress,
+        **options: Unpack[EngineOptions],
     ) -> None:
         self.settings = settings or Settings()
         self.model = model or self.settings.model
         self.on_progress = on_progress
-        self._revision = revision
-        self._hardware = (device, dtype, attention)
-        self._loaded: VideoLanguageModel | None = None
-        self._lock = threading.Lock()
+        self.options = options_of(self.model, options)
+        self._held = HeldModel(self.settings.unload_after)
 
     def ask(
         self,
@@ -102,6 +133,11 @@ class VideoQA:
                 - temperature: 0 (the default) always takes the likeliest token; above it, tokens are drawn, with
                   top_p, top_k and seed.
                 - repetition_penalty: above 1, what was said already becomes less likely.
+                - system: what the model is told before anything else.
+                - examples: `Example`s, questions with their answers, shown before the question.
+
+                A base model goes on with the question as it is written, so write what the answer should follow:
+                "<video> Question: What moves? Answer:", and a `stop` that ends it.
 
         Raises:
             QuestionError: the question can't be asked so.
@@ -145,26 +181,17 @@ class VideoQA:
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[str | VideoAnswer]:
         """`stream` for an event loop, which goes on between the pieces."""
-        asked = VideoQuestion.of(question, videos, images, options)
-        began = time.perf_counter()
-        media = await asyncio.to_thread(self.read, asked)
-        load = await asyncio.to_thread(self.load)
-        message = place_media(asked.question, media)
-        pieces = TextStream(partial(self.reply, (message,), media, asked.generation, began, load))
-        try:
-            while isinstance(piece := await asyncio.to_thread(pieces.take), str):
-                yield piece
+        turn = await asyncio.to_thread(self.read, VideoQuestion.of(question, videos, images, options))
+        async for piece in self.areply_in_pieces(turn):
             yield piece
-        finally:
-            await asyncio.to_thread(pieces.end)
 
     def conversation(
         self,
         videos: Sequence[VideoInput] = (),
         images: Sequence[ImageInput] = (),
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[ConversationOptions],
     ) -> Conversation:
-        """Several questions about the same videos and images, each knowing what was said before.
+        """Several questions, each knowing what was said before, about the same videos and images, and more on the way.
 
         They are fetched and read by the first question, and not again. Arguments as for `ask`.
         """
@@ -172,66 +199,74 @@ class VideoQA:
 
     def answer(self, question: VideoQuestion) -> VideoAnswer:
         """Answers a question that is an object already. Raises as `ask` does."""
-        began = time.perf_counter()
-        media = self.read(question)
-        message = place_media(question.question, media)
-        return self.reply((message,), media, question.generation, began)
+        return self.reply(self.read(question))
 
     def answer_in_pieces(self, question: VideoQuestion) -> Generator[str | VideoAnswer]:
         """What `stream` gives, for a question that is an object already."""
+        yield from self.reply_in_pieces(self.read(question))
+
+    def read(self, question: VideoQuestion) -> Turn:
+        """All that the model needs to answer a question. Raises as `ask` does, short of generating."""
         began = time.perf_counter()
-        media = self.read(question)
-        message = place_media(question.question, media)
-        yield from self.reply_in_pieces((message,), media, question.generation, began)
+        self.check(question)
+        alone = question.model_copy(update={"videos": (), "images": ()})
+        return self.reader().first(alone, question, began)[0]
 
-    def read(self, question: VideoQuestion) -> Media:
-        """Fetches and reads what a question is about, short of the model. Raises as `ask` does.
+    def reader(self) -> TurnReader:
+        """Reads what questions are about."""
+        return TurnReader(self.settings, self.on_progress, partial(self._held.in_use, self._load))
 
-        Once the model is loaded, frames come in the size to which it would resize them anyway.
+    def check(self, question: VideoQuestion, *, shown_already: bool = False) -> None:
+        """Refuses what can't be asked of any model, before anything is fetched.
+
+        Args:
+            question: what is asked.
+            shown_already: whether there are videos or images that were given before.
+
+        Raises:
+            QuestionError: it is empty, about nothing, or to be answered in a way that makes no sense.
         """
-        _check(question)
-        return Media.read(question, self.settings, self.on_progress, self._frame_size)
+        if not question.question.strip():
+            raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
+        if not (question.videos or question.images or shown_already):
+            raise QuestionError("there is no video and no image", hint="Give at least one of them.")
+        self._check_generation(question.generation)
+
+    def _check_generation(self, options: GenerationOptions) -> None:
+        check_generation(options)
+        if isinstance(self.options, RemoteOptions):
+            check_remote_generation(options)
+        elif options.response_format is not None:
+            check_grammar(options.response_format)
 
     def load(self) -> float:
         """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
-        asked = time.perf_counter()
-        with self._lock:
-            self._load()
-        return time.perf_counter() - asked
+        with self._held.in_use(self._load) as used:
+            return used.load_seconds
 
-    def reply(
-        self,
-        messages: Sequence[Message],
-        media: Media,
-        options: GenerationOptions,
-        began: float,
-        load: float = 0.0,
-        on_text: OnText | None = None,
-    ) -> VideoAnswer:
-        """The model's next words in a conversation whose media are read already.
+    def unload(self) -> None:
+        """Gives back the memory that the model takes, until the next question loads it again.
+
+        Questions that it is answering right now get their answers first, and the memory is back after the last of
+        them. Weights that another engine uses, too, stay for that one.
+        """
+        self._held.unload()
+
+    def reply(self, turn: Turn, on_text: OnText | None = None) -> VideoAnswer:
+        """The model's next words.
 
         Args:
-            messages: all turns so far, the user's last.
-            media: what the messages show, for the receipt.
-            options: how to generate.
-            began: `time.perf_counter()` when the question came in.
-            load: seconds that were spent on loading the model for it already.
+            turn: what it is asked.
             on_text: told what each token adds to the text; what it raises ends generating.
         """
-        check_generation(options)
-        with self._lock:
-            asked = time.perf_counter()
-            model = self._load()
-            loaded = time.perf_counter()
-            generation = model.generate(messages, options, self.on_progress, on_text)
-        return _receipt(model, generation, options, media, began, load + loaded - asked)
+        self._check_generation(turn.options)
+        with self._held.in_use(self._load) as used:
+            generation = used.model.generate(turn.messages, turn.options, self.on_progress, on_text)
+            return write_receipt(turn, generation, used.model.info, used.load_seconds)
 
-    def reply_in_pieces(
-        self, messages: Sequence[Message], media: Media, options: GenerationOptions, began: float
-    ) -> Generator[str | VideoAnswer]:
+    def reply_in_pieces(self, turn: Turn) -> Generator[str | VideoAnswer]:
         """`reply` as `stream` gives it."""
-        load = self.load()  # in this thread: who interrupts it is not kept waiting for the end
-        pieces = TextStream(partial(self.reply, messages, media, options, began, load))
+        pieces = TextStream(partial(self.reply, turn))
         try:
             while isinstance(piece := pieces.take(), str):
                 yield piece
@@ -239,67 +274,21 @@ class VideoQA:
         finally:
             pieces.end()
 
-    def _frame_size(self) -> FrameSize | None:
-        # not loaded for this: a video that can't be read is told before minutes are spent on a model
-        return self._loaded.frame_size if self._loaded else None
+    async def areply_in_pieces(self, turn: Turn) -> AsyncGenerator[str | VideoAnswer]:
+        """`reply` as `astream` gives it."""
+        pieces = TextStream(partial(self.reply, turn))
+        try:
+            while isinstance(piece := await asyncio.to_thread(pieces.take), str):
+                yield piece
+            yield piece
+        finally:
+            await asyncio.to_thread(pieces.end)
 
     def _load(self) -> VideoLanguageModel:
-        if self._loaded is None:
-            from video_tool.models.hardware import choose_hardware
-            from video_tool.models.transformers import TransformersModel
+        if isinstance(self.options, RemoteOptions):
+            from video_tool.models.openai import OpenAIModel
 
-            self.on_progress(Progress("load", str(self.model), 0, 1, "models"))
-            self._loaded = TransformersModel(self.model, self._revision, choose_hardware(*self._hardware))
-            self.on_progress(Progress("load", str(self.model), 1, 1, "models"))
-        return self._loaded
+            return OpenAIModel(str(self.model), self.options.at(self.settings.base_url))
+        from video_tool.models.transformers import TransformersModel
 
-
-def _check(question: VideoQuestion) -> None:
-    """Refuses what can't be asked of any model, before anything is fetched."""
-    if not question.question.strip():
-        raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
-    if not question.videos and not question.images:
-        raise QuestionError("there is no video and no image", hint="Give at least one of them.")
-    check_generation(question.generation)
-    if question.generation.response_format is not None:
-        check_grammar(question.generation.response_format)
-
-
-def _receipt(
-    model: VideoLanguageModel,
-    generation: Generation,
-    options: GenerationOptions,
-    media: Media,
-    began: float,
-    load: float,
-) -> VideoAnswer:
-    parsed, refused = read_json(options.response_format, generation.said.text, generation.said.finish_reason)
-    return VideoAnswer(
-        text=generation.said.text,
-        frames=tuple(
-            FrameStamp(video=number, index=index, timestamp=timestamp)
-            for number, video in enumerate(media.videos)
-            for index, timestamp in zip(video.indices, video.timestamps, strict=True)
-        ),
-        videos=tuple(video.info for video in media.videos),
-        images=len(media.images),
-        choices=generation.said.choices,
-        parsed=parsed,
-        logprobs=generation.said.logprobs,
-        usage=Usage(
-            visual_tokens=generation.visual_tokens,
-            text_tokens=generation.text_tokens,
-            new_tokens=len(generation.said.tokens),
-        ),
-        timings=Timings(
-            fetch=sum(video.fetch_seconds for video in media.videos),
-            decode=sum(video.decode_seconds for video in media.videos),
-            load=load,
-            prompt=generation.prompt_seconds,
-            generate=generation.generate_seconds,
-            total=time.perf_counter() - began,
-        ),
-        warnings=(*(warning for video in media.videos for warning in video.warnings), *media.warnings, *refused),
-        model=model.info,
-        finish_reason=generation.said.finish_reason,
-    )
+        return TransformersModel(self.model, self.options, self.on_progress)

@@ -19,7 +19,12 @@
     │   ├── ModelNotFoundError
     │   ├── CheckpointError                   weights or configuration don't fit together
     │   ├── StructuredOutputError             it can't answer in the form of response_format
-    │   └── OutOfMemoryError (MemoryError)
+    │   ├── UntrustedCodeError (PermissionError)  the checkpoint needs code that may not run
+    │   ├── OutOfMemoryError (MemoryError)
+    │   └── ServerError                       the server that runs the model can't be reached, or fails
+    │       ├── ServerRefusedError (PermissionError)
+    │       ├── ServerTimeoutError (TimeoutError)
+    │       └── RateLimitError
     └── MissingDependencyError (ImportError)  an optional package is needed
 
 Each says what happened (`str(error)`), what to do (`hint`), whether the same call may succeed later (`retryable`)
@@ -122,10 +127,11 @@ class ContextLengthError(PromptError):
     Args:
         message: what happened.
         hint: what to do.
-        max_frames: the largest number of frames a video that would fit; 0 when not even one does.
+        max_frames: the largest number of frames a video that would fit; 0 when not even one does, None when the server
+            that runs the model did not tell.
     """
 
-    def __init__(self, message: str, *, hint: str = "", max_frames: int) -> None:
+    def __init__(self, message: str, *, hint: str = "", max_frames: int | None) -> None:
         super().__init__(message, hint=hint)
         self.max_frames = max_frames
 
@@ -148,8 +154,39 @@ class StructuredOutputError(ModelError):
     """The model can't answer in the form that `response_format` asks for."""
 
 
+class UntrustedCodeError(ModelError, PermissionError):
+    """The checkpoint does not run without code of its own, or of others, that nobody has allowed."""
+
+
 class OutOfMemoryError(ModelError, MemoryError):
-    """The device's memory does not hold the model or the question."""
+    """The device's memory does not hold the model or the question.
+
+    Args:
+        message: what happened.
+        hint: what to do.
+        retryable: whether the same call may succeed later.
+        fits: the most of the question that may have fitted, more than 0 and below 1; None when it is not known.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False, fits: float | None = None) -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.fits = fits
+
+
+class ServerError(ModelError):
+    """The server that runs the model can't be reached, fails, or refuses the request."""
+
+
+class ServerRefusedError(ServerError, PermissionError):
+    """The server wants a key, or does not allow this one to ask the model."""
+
+
+class ServerTimeoutError(ServerError, TimeoutError):
+    """The server took longer than allowed."""
+
+
+class RateLimitError(ServerError):
+    """The server has had too many requests, or as many as were paid for."""
 
 
 class MissingDependencyError(VideoToolError, ImportError):

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Self, TypeAlias, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SkipValidation, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SkipValidation,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from video_tool.errors import QuestionError
 from video_tool.response_format import ResponseFormat, json_schema
@@ -97,6 +107,11 @@ class Sampling(BaseModel):
     )
     start: float | None = Field(default=None, description="Seconds: nothing before this moment is looked at.")
     end: float | None = Field(default=None, description="Seconds: nothing from this moment on is looked at.")
+    fit: Literal["error", "reduce"] = Field(
+        default="error",
+        description="When the frames don't fit into the model's context, error refuses the question and says how many "
+        "would; reduce looks at so many, with a warning.",
+    )
 
 
 def _writable(response_format: ResponseFormat | None) -> dict[str, Any] | None:
@@ -141,6 +156,25 @@ class GenerationOptions(BaseModel):
     )
 
 
+_Reference = Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})]
+
+
+class Example(BaseModel):
+    """A question with the right answer, shown to the model before the question that it is to answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    question: str = Field(description="May hold one <video> or <image> marker for each video or image.")
+    answer: str = Field(description="What the model should have said.")
+    videos: tuple[_Reference, ...] = Field(default=(), description="The videos that it is about, in order.")
+    images: tuple[_Reference, ...] = Field(default=(), description="The images that it is about, in order.")
+
+    @field_validator("videos", "images", mode="before")
+    @classmethod
+    def _refuse_a_single_one(cls, given: object, field: ValidationInfo) -> object:
+        return _several(str(field.field_name), given)
+
+
 class SamplingOptions(TypedDict, total=False):
     """The fields of `Sampling`, as arguments."""
 
@@ -150,6 +184,7 @@ class SamplingOptions(TypedDict, total=False):
     timestamps: Sequence[float] | None
     start: float | None
     end: float | None
+    fit: Literal["error", "reduce"]
 
 
 class AnswerOptions(TypedDict, total=False):
@@ -169,7 +204,18 @@ class AnswerOptions(TypedDict, total=False):
     repetition_penalty: float | None
 
 
-class AskOptions(SamplingOptions, AnswerOptions, total=False):
+class TurnOptions(SamplingOptions, AnswerOptions, total=False):
+    """All that a question within a conversation may be asked with."""
+
+
+class ConversationOptions(SamplingOptions, total=False):
+    """All that a conversation may be begun with."""
+
+    system: str | None
+    examples: Sequence[Example]
+
+
+class AskOptions(ConversationOptions, TurnOptions, total=False):
     """All that a question may be asked with."""
 
 
@@ -183,12 +229,12 @@ class VideoQuestion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     question: str = Field(description="What to ask. May hold one <video> or <image> marker for each video or image.")
-    videos: tuple[
-        Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
-    ] = Field(default=(), description="The videos, in order.")
-    images: tuple[
-        Annotated[SkipValidation[Any], WithJsonSchema({"type": "string", "description": _REFERENCE})], ...
-    ] = Field(default=(), description="The images, in order.")
+    videos: tuple[_Reference, ...] = Field(default=(), description="The videos, in order.")
+    images: tuple[_Reference, ...] = Field(default=(), description="The images, in order.")
+    system: str | None = Field(default=None, description="What the model is told before anything else.")
+    examples: tuple[Example, ...] = Field(
+        default=(), description="Questions with their answers, shown to the model before the question."
+    )
     sampling: Sampling = Sampling()
     generation: GenerationOptions = GenerationOptions()
 
@@ -200,7 +246,7 @@ class VideoQuestion(BaseModel):
             QuestionError: something is of a wrong type.
             TypeError: there is no such option.
         """
-        known = {*Sampling.model_fields, *GenerationOptions.model_fields}
+        known = {*Sampling.model_fields, *GenerationOptions.model_fields, "system", "examples"}
         unknown = sorted(options.keys() - known)
         if unknown:
             raise TypeError(f"there is no option {unknown[0]!r}: there are {', '.join(sorted(known))}")
@@ -209,6 +255,8 @@ class VideoQuestion(BaseModel):
                 question=question,
                 videos=_several("videos", videos),
                 images=_several("images", images),
+                system=options.get("system"),
+                examples=tuple(options.get("examples", ())),
                 sampling=Sampling.model_validate(_fields_of(Sampling, options)),
                 generation=GenerationOptions.model_validate(_fields_of(GenerationOptions, options)),
             )

@@ -49,7 +49,18 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="VIDEO_TOOL_", frozen=True, extra="forbid")
 
     model: str = Field(
-        default=DEFAULT_MODEL, description="Model asked when none is named; `builtin` is the one in the package."
+        default=DEFAULT_MODEL,
+        description="Model asked when none is named; `builtin` is the one in the package, "
+        "`openai:NAME` one on a server.",
+    )
+    base_url: str | None = Field(
+        default=None,
+        description="Where the API of the server begins that runs `openai:NAME` models, such as "
+        "http://127.0.0.1:8000/v1; by default what OPENAI_BASE_URL says.",
+    )
+    unload_after: PositiveFloat | None = Field(
+        default=None,
+        description="Seconds after which an unused model is unloaded, until the next question; by default never.",
     )
     num_frames: PositiveInt = Field(default=8, description="Frames a video, unless the question says otherwise.")
     max_frames: PositiveInt = Field(default=256, description="Most frames a video that one question may look at.")

@@ -8,6 +8,8 @@ from typing import get_args
 import pytest
 
 from tests.cli.conftest import Run
+from tests.serving import serve_model
+from video_tool import VideoQA
 from video_tool.answer import VideoAnswer
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.cli import ask as ask_module
@@ -124,6 +126,21 @@ def test_how_the_answer_is_generated(run: Run, video: Path) -> None:
 
     answer = VideoAnswer.model_validate_json(done.stdout)
     assert (answer.text, answer.finish_reason) == ("I can", "stop")
+
+
+def test_a_model_on_a_server(run: Run) -> None:
+    with serve_model(VideoQA("builtin")) as server:
+        asked = ("ask", WHAT, DEMO_VIDEO, "--num-frames", "6", "--model", "openai:small")
+        done = run(*asked, "--base-url", server.base_url)
+        assert (done.returncode, done.stdout) == (0, "A red circle is first moving right, then growing.\n")
+        assert re.search(rf"model +openai:small · {server.base_url} *\n", done.stderr)
+        assert re.search(r"tokens +41 prompt → 12 new", done.stderr)
+        done = run(*asked, "--max-new-tokens", "2", env={"VIDEO_TOOL_BASE_URL": server.base_url})
+        assert done.stdout == "A red\n"
+        assert "cut off after 2 new tokens" in done.stderr
+        done = run(*asked, "--device", "cpu", "--base-url", server.base_url)
+        assert done.returncode == 2
+        assert "runs on a server" in _only_line(done)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,9 @@ from typer.testing import CliRunner, Result
 
 import video_tool
 from tests.cli.conftest import Run
+from tests.serve import serve
+from tests.serving import serve_model
+from video_tool import VideoQA
 from video_tool.cli.app import app
 from video_tool.settings import DEFAULT_MODEL, Settings
 
@@ -135,6 +139,46 @@ def test_what_is_missing_is_said_and_fails(
     assert (done.exit_code, done.stderr) == (1, "")
     assert words in done.stdout.partition("Missing")[2]
     assert "A question can be asked" not in done.stdout
+
+
+def test_a_model_on_a_server() -> None:
+    with serve_model(VideoQA("builtin")) as server:
+        at = ("--base-url", server.base_url)
+        found = _findings(doctor("--json", "--model", "openai:small", *at))
+        assert (found["ready"], found["choice"], found["model"]["cache"]) == (True, None, None)
+        assert found["model"]["state"] == f"{server.base_url} answers and has it"
+        table = doctor("--model", "openai:small", env={"VIDEO_TOOL_BASE_URL": server.base_url})
+        assert table.exit_code == 0
+        assert "answers and has it" in table.stdout
+        (problem,) = _findings(doctor("--json", "--model", "openai:large", *at))["problems"]
+        assert problem == f"{server.base_url} does not have large. It has small"
+        server.api_key = "sesame"
+        (problem,) = _findings(doctor("--json", "--model", "openai:small", *at, env={"OPENAI_API_KEY": "mellon"}))[
+            "problems"
+        ]
+        assert "401" in problem
+        assert "mellon" not in problem
+        found = _findings(doctor("--json", "--model", "openai:small", *at, env={"OPENAI_API_KEY": "sesame"}))
+        assert found["ready"] is True
+
+
+def test_a_server_that_is_none(tmp_path: Path) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and never listens
+        url = f"http://user:hunter2@127.0.0.1:{bound.getsockname()[1]}/v1"
+        done = doctor("--model", "openai:small", env={"VIDEO_TOOL_BASE_URL": url})
+    assert done.exit_code == 1
+    assert "can't be reached" in done.stdout.partition("Missing")[2]
+    assert "hunter2" not in done.stdout
+    with serve() as site:
+        (problem,) = _findings(doctor("--json", "--model", "openai:", "--base-url", site.url))["problems"]
+        assert "names no model" in problem
+        found = _findings(doctor("--json", "--model", "openai:small", "--base-url", site.url))
+        assert (found["ready"], found["model"]["state"]) == (True, f"{site.url} answers, and has no list of its models")
+        for body, content_type in ((b"<html>", "text/html"), (b"[1]", "application/json"), (b"{}", "application/json")):
+            site.put("/models", body, content_type=content_type)
+            (problem,) = _findings(doctor("--json", "--model", "openai:small", "--base-url", site.url))["problems"]
+            assert "base_url" in problem
 
 
 @pytest.mark.parametrize("package", ["torch", "decord"])

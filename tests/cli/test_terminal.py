@@ -114,6 +114,7 @@ def _answer() -> VideoAnswer:
             dtype="bfloat16",
             attention="sdpa",
             takes="images",
+            kind="chat",
         ),
         finish_reason="length",
     )

@@ -15,6 +15,7 @@ from video_tool.question import AnswerOptions, AskOptions, SamplingOptions
 NAMES = [
     "ChoiceScore",
     "Conversation",
+    "Example",
     "FrameSequence",
     "FrameStamp",
     "GenerationOptions",
@@ -54,6 +55,10 @@ ERRORS = {
     "CheckpointError": 6,
     "StructuredOutputError": 6,
     "OutOfMemoryError": 6,
+    "ServerError": 6,
+    "ServerRefusedError": 6,
+    "ServerTimeoutError": 6,
+    "RateLimitError": 6,
     "MissingDependencyError": 7,
 }
 """With the exit codes of the command line."""

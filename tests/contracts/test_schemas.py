@@ -41,7 +41,9 @@ ANSWER = VideoAnswer(
     usage=Usage(visual_tokens=72, text_tokens=20, new_tokens=6),
     timings=Timings(fetch=0.0, decode=0.4, load=1.5, prompt=0.1, generate=0.2, total=2.25),
     warnings=("clip.mp4 has 6 frames in range, fewer than the 8 asked for.",),
-    model=ModelInfo(id="builtin", revision=None, device="cpu", dtype="float32", attention="sdpa", takes="images"),
+    model=ModelInfo(
+        id="builtin", revision=None, device="cpu", dtype="float32", attention="sdpa", takes="images", kind="chat"
+    ),
     finish_reason="stop",
 )
 
@@ -76,7 +78,7 @@ def test_nothing_else_is_taken(model: type[VideoQuestion] | type[VideoAnswer]) -
 
 def test_what_a_question_is_made_of() -> None:
     schema = VideoQuestion.model_json_schema()
-    assert set(schema["properties"]) == {"question", "videos", "images", "sampling", "generation"}
+    assert set(schema["properties"]) == {"question", "videos", "images", "system", "examples", "sampling", "generation"}
     assert schema["required"] == ["question"]
     for media in ("videos", "images"):
         assert schema["properties"][media]["items"]["type"] == "string"

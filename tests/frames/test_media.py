@@ -8,9 +8,9 @@ from PIL import Image
 
 from tests.frames.videos import numbered, write_frames
 from tests.serve import serve
-from video_tool.frames import Media
-from video_tool.progress import ignore_progress
-from video_tool.question import VideoQuestion
+from video_tool.frames import Media, fetch_media
+from video_tool.frames.reading import full_size
+from video_tool.question import FrameSequence, Sampling
 from video_tool.settings import Settings
 
 
@@ -24,12 +24,10 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with serve() as site:
 
         def media(settings: Settings) -> Media:
-            question = VideoQuestion(
-                question="What?",
-                videos=(site.put("/cats.mp4", video, content_type="video/mp4"),),
-                images=(site.put("/red.png", picture.getvalue(), content_type="image/png"),),
-            )
-            return Media.read(question, settings, ignore_progress, lambda: None)
+            videos = (site.put("/cats.mp4", video, content_type="video/mp4"),)
+            images = (site.put("/red.png", picture.getvalue(), content_type="image/png"),)
+            with fetch_media(videos, images, settings) as fetched:
+                return fetched.read(Sampling(), full_size)
 
         yield media
 
@@ -50,3 +48,22 @@ def test_warnings_of_downloads_are_passed_on(read: Callable[[Settings], Media], 
     (of_video,), (of_image,) = media.videos[0].warnings, media.warnings
     assert "cats.mp4 was downloaded without it" in of_video
     assert "red.png was downloaded without it" in of_image
+
+
+@pytest.mark.parametrize("sampling", [Sampling(num_frames=3), Sampling(fps=2, start=0.2), Sampling(timestamps=(0.1,))])
+def test_measuring_tells_all_but_the_pixels(tmp_path: Path, sampling: Sampling) -> None:
+    path = write_frames(tmp_path / "cats.mp4", numbered(10))
+    with fetch_media([path, FrameSequence(numbered(10), fps=10)], [], Settings()) as fetched:
+        measured, read = fetched.measure(sampling), fetched.read(sampling, full_size)
+    for black, video in zip(measured.videos, read.videos, strict=True):
+        assert black.images.shape == video.images.shape
+        assert (black.indices, black.timestamps, black.info) == (video.indices, video.timestamps, video.info)
+    assert not measured.videos[0].images.any()
+    assert measured.videos[0].images.strides == (0, 0, 0, 0)  # no memory, however many
+
+
+def test_scenes_are_not_looked_for_to_measure(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "cats.mp4", numbered(10))
+    with fetch_media([path], [], Settings()) as fetched:
+        (measured,) = fetched.measure(Sampling(num_frames=4, strategy="scenes")).videos
+    assert len(measured.images) == 4

@@ -14,9 +14,9 @@ from video_tool import FrameSequence, Settings, VideoAnswer, VideoQA
 from video_tool.builtin import CHECKPOINT, DEMO_VIDEO
 from video_tool.errors import ContextLengthError, QuestionError
 from video_tool.frames import Media, read_video
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
-from video_tool.prompt import build_prompt, place_media
+from video_tool.prompt import place_media
 from video_tool.question import Sampling
 
 SETTINGS = Settings(num_frames=6, allowed_roots=(DEMO_VIDEO.parent,))
@@ -34,15 +34,14 @@ def asked(qa: VideoQA, *choices: str, **options: Any) -> VideoAnswer:
 
 def likelihood(checkpoint: Path, question: str, said: str | None) -> tuple[str, float]:
     """What plain Transformers says greedily, or the answer that it is made to say, with its log-probability."""
-    ours = TransformersModel(checkpoint, None, choose_hardware("cpu", "float32", "eager"))
+    ours = TransformersModel(checkpoint, ModelOptions(device="cpu", dtype="float32", attention="eager"))
     video = read_video(DEMO_VIDEO, Sampling(num_frames=6), SETTINGS)
-    prompt = build_prompt((place_media(question, Media((video,))),), ours.processor, ours.style)
-    inputs = ours.encode(prompt)
+    inputs = ours.preprocessor.encode(ours.preprocessor.prompt((place_media(question, Media((video,))),)))
     plain = LlavaForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
     forced: list[int] = []
     if said is not None:
         forced = [
-            *ours.processor.tokenizer.encode(said, add_special_tokens=False),
+            *ours.preprocessor.processor.tokenizer.encode(said, add_special_tokens=False),
             plain.generation_config.eos_token_id,
         ]
     start = inputs["input_ids"].shape[1]
@@ -57,7 +56,7 @@ def likelihood(checkpoint: Path, question: str, said: str | None) -> tuple[str, 
     new = out.sequences[0, start:]
     steps = torch.stack(out.logits)[:, 0].log_softmax(-1)
     total = float(steps[torch.arange(len(new)), new].sum())
-    return ours.processor.tokenizer.decode(new, skip_special_tokens=True).strip(), total
+    return ours.preprocessor.processor.tokenizer.decode(new, skip_special_tokens=True).strip(), total
 
 
 def test_scores_are_those_of_plain_transformers(qa: VideoQA) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pytest
@@ -11,7 +12,14 @@ import torch
 
 from video_tool import VideoQA
 from video_tool.errors import MissingDependencyError, ModelError
-from video_tool.models.hardware import Hardware, choose_hardware
+from video_tool.model_options import LoadOptions, ModelOptions
+from video_tool.models import hardware
+from video_tool.models.hardware import Hardware
+
+
+def choose_hardware(device: str = "auto", **options: Unpack[LoadOptions]) -> Hardware:
+    return hardware.choose_hardware(ModelOptions(device=device, **options))
+
 
 IMAGE = np.zeros((20, 20, 3), np.uint8)
 
@@ -23,7 +31,9 @@ def test_the_cpu_runs_in_float32_with_pytorchs_attention() -> None:
 
 
 def test_what_is_asked_for_is_taken() -> None:
-    assert choose_hardware("cpu", "bfloat16", "eager") == Hardware("cpu", "bfloat16", "eager", "as asked for")
+    assert choose_hardware("cpu", dtype="bfloat16", attention="eager") == Hardware(
+        "cpu", "bfloat16", "eager", "as asked for"
+    )
 
 
 @pytest.mark.skipif(
@@ -58,7 +68,7 @@ def test_a_card_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize("dtype", ["int8", "float64", "bf16", "", "torch.float16"])
 def test_unknown_dtypes_are_refused(dtype: str) -> None:
     with pytest.raises(ModelError, match="no dtype") as caught:
-        choose_hardware("cpu", dtype)
+        choose_hardware("cpu", dtype=dtype)
     assert "bfloat16" in caught.value.hint
 
 

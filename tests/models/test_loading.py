@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.checkpoints import Weights, write_checkpoint, write_text_checkpoint
-from video_tool.errors import CheckpointError, ModelError, ModelNotFoundError
-from video_tool.models.hardware import choose_hardware
+from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, ModelNotFoundError
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 
 
 def load(model: str | Path) -> TransformersModel:
-    return TransformersModel(model, None, choose_hardware("cpu"))
+    return TransformersModel(model, ModelOptions(device="cpu"))
 
 
 def refused(model: str | Path, kind: type[ModelError]) -> ModelError:
@@ -61,6 +63,17 @@ def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, checkpoint: Path,
     folder = shutil.copytree(checkpoint, tmp_path / "part")
     (folder / name).unlink()
     refused(folder, CheckpointError)
+
+
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is installed")
+def test_a_family_that_needs_a_package_says_which(tmp_path: Path, checkpoint: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "videos")
+    path = folder / "processor_config.json"
+    videos = {"video_processor": {"video_processor_type": "LlavaOnevisionVideoProcessor"}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | videos | {"processor_class": "LlavaOnevisionProcessor"}))
+    with pytest.raises(MissingDependencyError, match="torchvision") as caught:
+        load(folder)
+    assert "video-tool[families]" in caught.value.hint
 
 
 def test_a_broken_configuration_is_refused(tmp_path: Path, checkpoint: Path) -> None:

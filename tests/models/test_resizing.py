@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -54,9 +55,16 @@ def test_frames_resized_beforehand_give_the_same_pixels(
         CLIPImageProcessorPil(size={"shortest_edge": 44}, crop_size={"height": 44, "width": 44}),
         SiglipImageProcessorPil(size={"height": 44, "width": 44}, do_resize=False),
         LlavaNextImageProcessorPil(size={"height": 44, "width": 44}),
+        Gemma3ImageProcessorPil(
+            size={"height": 44, "width": 44},
+            do_pan_and_scan=True,
+            pan_and_scan_min_crop_size=256,
+            pan_and_scan_max_num_crops=4,
+            pan_and_scan_min_ratio_to_activate=1.2,
+        ),
         None,
     ],
-    ids=["cropped", "not resized", "in tiles", "no images"],
+    ids=["cropped", "not resized", "in tiles", "large ones in crops", "no images"],
 )
 def test_a_processor_that_does_more_or_less_gets_whole_frames(images: object) -> None:
     assert frame_size(Holder(images)) is None
@@ -65,6 +73,6 @@ def test_a_processor_that_does_more_or_less_gets_whole_frames(images: object) ->
 def test_the_engine_reads_frames_in_the_models_size(qa: VideoQA, lossless_videos: tuple[Path, Path]) -> None:
     assert frame_size(processor()) == FrameSize(SIDE, SIDE, 3)
     qa.ask("What?", videos=lossless_videos, num_frames=1, max_new_tokens=1)  # loads the model
-    media = qa.read(VideoQuestion(question="What?", videos=lossless_videos, sampling=Sampling(num_frames=4)))
-    assert [video.images.shape for video in media.videos] == [(4, SIDE, SIDE, 3)] * 2
-    assert [(video.info.width, video.info.height) for video in media.videos] == [(64, 64), (96, 64)]
+    (message,), _ = qa.read(VideoQuestion(question="What?", videos=lossless_videos, sampling=Sampling(num_frames=4)))
+    assert [video.images.shape for video in message.videos] == [(4, SIDE, SIDE, 3)] * 2
+    assert [(video.info.width, video.info.height) for video in message.videos] == [(64, 64), (96, 64)]

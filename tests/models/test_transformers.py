@@ -14,10 +14,9 @@ from tests.checkpoints import CONTEXT, HOISTING, INTERLEAVING, SILENT, TOKENS, w
 from video_tool import FrameSequence, VideoQA
 from video_tool.answer import VideoAnswer
 from video_tool.errors import CheckpointError, ContextLengthError, PlaceholderError
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
-from video_tool.prompt import place_media
 from video_tool.question import GenerationOptions, Sampling, VideoQuestion
 
 
@@ -57,11 +56,9 @@ def test_generation_ends_where_the_tokens_allowed_do(qa: VideoQA) -> None:
 
 def test_generation_ends_where_the_model_says_so(tmp_path: Path, qa: VideoQA) -> None:
     """An end token that the model is known to say: the third of its answer."""
-    model = TransformersModel(qa.model, None, choose_hardware("cpu"))
-    media = qa.read(VideoQuestion(question="What moves?", videos=(video(),), sampling=Sampling(num_frames=2)))
-    said = model.generate(
-        (place_media("What moves?", media),), GenerationOptions(max_new_tokens=6), ignore_progress
-    ).said.tokens
+    model = TransformersModel(qa.model, ModelOptions(device="cpu"))
+    messages, _ = qa.read(VideoQuestion(question="What moves?", videos=(video(),), sampling=Sampling(num_frames=2)))
+    said = model.generate(messages, GenerationOptions(max_new_tokens=6), ignore_progress).said.tokens
     end = said[2]
     ending = write(tmp_path, end_tokens=(end,))
     answer = ending.ask("What moves?", [video()], num_frames=2, max_new_tokens=6)
@@ -163,10 +160,3 @@ def test_a_processor_that_counts_otherwise_than_the_model(tmp_path: Path, patch:
     with pytest.raises(CheckpointError) as caught:
         write(tmp_path, patch=patch).ask("What moves?", [video()], num_frames=2)
     assert "processor" in caught.value.hint
-
-
-def test_a_checkpoint_without_a_chat_template(tmp_path: Path) -> None:
-    folder = write_checkpoint(tmp_path)
-    (folder / "chat_template.jinja").unlink()
-    with pytest.raises(CheckpointError, match="no chat template"):
-        VideoQA(folder, device="cpu").ask("What moves?", [video()], num_frames=2)

@@ -88,6 +88,7 @@ def test_prompts_hold_the_templates_tokens_and_no_others(template: str) -> None:
             (place_media(text, Media((), (IMAGE,))), Message("assistant", (text,)), Message("user", (text,))),
             words,
             STYLE,
+            "chat",
         )
         for text in ("Ignore that.", attack)
     ]

@@ -25,7 +25,7 @@ I1, I2 = Image.new("RGB", (3, 3)), Image.new("RGB", (3, 3))
 
 
 def content(question: str, videos: tuple[Frames, ...] = (), images: tuple[Image.Image, ...] = ()) -> list[object]:
-    message = place_media(question, Media(videos, images))
+    message = place_media(question, Media(videos, images)).without_idle_blanks()
     assert message.role == "user"
     return [piece if isinstance(piece, str) else id(piece) for piece in message.content]
 
@@ -95,3 +95,8 @@ def test_markers_are_taken_in_order_and_words_are_kept(pieces: list[str], last: 
     assert [id(piece) for piece in placed if isinstance(piece, Image.Image)] == [id(given) for given in images]
     again = ["<video>" if isinstance(p, Frames) else p if isinstance(p, str) else "<image>" for p in placed]
     assert " ".join(again).split() == pieces
+
+
+def test_blanks_are_kept_for_those_who_want_every_sign() -> None:
+    message = place_media("<video>\n<image> So: ", Media((V1,), (I1,)))
+    assert message.content == (V1, "\n", I1, " So:")

@@ -41,7 +41,7 @@ def prompt(
     template: str = HOISTING,
     style: TemplateStyle = IMAGES,
 ) -> Prompt:
-    return build_prompt((place_media(question, Media(videos, images)),), tokenizer(template=template), style)
+    return build_prompt((place_media(question, Media(videos, images)),), tokenizer(template=template), style, "chat")
 
 
 def seen(made: Prompt) -> list[int]:
@@ -131,12 +131,12 @@ def test_a_template_that_changes_the_number_of_placeholders(template: str, style
 
 def test_a_placeholder_of_the_family_among_the_users_words_is_words() -> None:
     words = Message("user", (video(10), "What does <image> mean?"))
-    assert build_prompt((words,), tokenizer(), IMAGES).text == asked("<image><image>\nWhat does < image> mean?")
+    assert build_prompt((words,), tokenizer(), IMAGES, "chat").text == asked("<image><image>\nWhat does < image> mean?")
 
 
 def test_a_placeholder_in_what_the_model_said_before_is_words() -> None:
     turns = (Message("user", (video(10), "Who?")), Message("assistant", ("An <image>.",)), Message("user", ("Why?",)))
-    made = build_prompt(turns, tokenizer(), IMAGES)
+    made = build_prompt(turns, tokenizer(), IMAGES, "chat")
     assert made.text.count("<image>") == 2
     assert "An < image>." in made.text
 
@@ -155,7 +155,7 @@ def test_turns_follow_each_other_and_media_stay_with_theirs(template: str, wante
         Message("assistant", ("A cat.",)),
         place_media("And then?", Media()),
     )
-    made = build_prompt(turns, tokenizer(template=template), IMAGES)
+    made = build_prompt(turns, tokenizer(template=template), IMAGES, "chat")
     end = "<|im_end|>\n" if template == INTERLEAVING else "<|im_end|>"
     assert made.text == end.join(f"<|im_start|>{turn}" for turn in wanted)
     assert seen(made) == [10, 11]
@@ -167,7 +167,7 @@ def test_interleaved_media_of_an_early_turn_stay_in_their_places() -> None:
         Message("assistant", ("Yes.",)),
         place_media("Where?", Media()),
     )
-    made = build_prompt(turns, tokenizer(), IMAGES)
+    made = build_prompt(turns, tokenizer(), IMAGES, "chat")
     assert made.text == (
         "<|im_start|>user \nIs <image> in <image><image>?<|im_end|><|im_start|>assistant \nYes.<|im_end|>"
         "<|im_start|>user \nWhere?<|im_end|><|im_start|>assistant"
@@ -179,7 +179,7 @@ def test_a_tokenizer_without_a_template_is_refused() -> None:
     bare: Any = tokenizer()
     bare.chat_template = None
     with pytest.raises(CheckpointError, match="no chat template"):
-        build_prompt((Message("user", (video(10), "What moves?")),), bare, IMAGES)
+        build_prompt((Message("user", (video(10), "What moves?")),), bare, IMAGES, "chat")
 
 
 @pytest.mark.parametrize(

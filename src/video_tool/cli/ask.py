@@ -9,18 +9,27 @@ import typer
 
 from video_tool.cli.options import (
     VIDEO_HELP,
+    Adapter,
+    AdapterRevision,
     AsJson,
     Attention,
+    BaseUrl,
+    Compile,
     Device,
+    DeviceMap,
     Dtype,
     End,
     Fps,
     Model,
     NoCache,
     NumFrames,
+    Offline,
+    Quantize,
+    Revision,
     Start,
     Strategy,
     Timestamps,
+    TrustRemoteCode,
     load_settings,
     read_references,
     read_schema,
@@ -44,6 +53,7 @@ def ask(
         typer.Option("--image", "-i", metavar="IMAGE", help="An image to look at besides; repeatable."),
     ] = None,
     model: Model = None,
+    base_url: BaseUrl = None,
     as_json: AsJson = False,
     num_frames: NumFrames = None,
     fps: Fps = None,
@@ -105,6 +115,14 @@ def ask(
     device: Device = "auto",
     dtype: Dtype = "auto",
     attention: Attention = "auto",
+    device_map: DeviceMap = None,
+    quantization: Quantize = None,
+    compiled: Compile = False,
+    revision: Revision = None,
+    adapter: Adapter = None,
+    adapter_revision: AdapterRevision = None,
+    trust_remote_code: TrustRemoteCode = None,
+    offline: Offline = False,
     no_cache: NoCache = False,
 ) -> None:
     """Ask a question about videos and images.
@@ -121,9 +139,24 @@ def ask(
     from video_tool.engine import VideoQA
 
     with shown_progress() as on_progress:
-        answer = VideoQA(
-            model, device=device, dtype=dtype, attention=attention, settings=settings, on_progress=on_progress
-        ).ask(
+        qa = VideoQA(
+            model,
+            settings=settings,
+            on_progress=on_progress,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            device_map=device_map,
+            quantization=quantization,
+            compile=compiled,
+            revision=revision,
+            adapter=adapter,
+            adapter_revision=adapter_revision,
+            trust_remote_code=trust_remote_code,
+            offline=offline,
+            base_url=base_url,
+        )
+        answer = qa.ask(
             question,
             media[:cut],
             media[cut:],

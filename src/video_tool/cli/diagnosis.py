@@ -15,9 +15,13 @@ from pathlib import Path
 
 from video_tool.builtin import CHECKPOINT
 from video_tool.cli.options import load_settings
-from video_tool.errors import VideoToolError
+from video_tool.errors import ModelNotFoundError, VideoToolError
+from video_tool.sources.naming import redact
 
 DISTRIBUTION = "video-tool"
+
+_SERVER_SECONDS = 10.0
+"""How long a server may take to say which models it has: it computes nothing for that."""
 
 # Those whose libraries can be broken though the package is there: only an import tells.
 _NATIVE = {"torch": "torch", "av": "av", "decord2": "decord", "numpy": "numpy", "pillow": "PIL.Image"}
@@ -70,7 +74,7 @@ class ModelState:
 
     id: str
     state: str
-    cache: str
+    cache: str | None
     cache_free_bytes: int | None
 
 
@@ -105,13 +109,15 @@ def own_version() -> str | None:
     return _version(DISTRIBUTION)
 
 
-def diagnose(model: str | None, device: str, dtype: str, attention: str) -> Diagnosis:
+def diagnose(model: str | None, base_url: str | None, device: str, dtype: str, attention: str) -> Diagnosis:
     """Look at everything, also past the first problem."""
     found = Diagnosis(version=own_version())
     _look_at_packages(found)
-    _look_at_settings(found, model)
+    remote = _look_at_settings(found, model, base_url)
     if not any(package.name == "torch" and package.problem for package in found.packages):
-        _look_at_hardware(found, device, dtype, attention)
+        _look_at_hardware(found)
+        if not remote:
+            _look_at_choice(found, device, dtype, attention)
     return found
 
 
@@ -176,28 +182,32 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _look_at_settings(found: Diagnosis, model: str | None) -> None:
+def _look_at_settings(found: Diagnosis, model: str | None, base_url: str | None) -> bool:
+    """Looks at the model, too; whether that runs on a server."""
     try:
         settings = load_settings()
     except VideoToolError as error:
         found.problems.append(f"{error}. {error.hint}")
-        return
+        return False
     for name in type(settings).model_fields:
         variable = f"VIDEO_TOOL_{name.upper()}"
-        value = _as_in_variable(getattr(settings, name))
+        value = getattr(settings, name)
+        value = redact(value) if name == "base_url" and value else _as_in_variable(value)
         found.settings.append(SettingValue(variable, value, name not in settings.model_fields_set))
 
+    from video_tool.model_options import is_remote
     from video_tool.settings import DEFAULT_MODEL
 
     asked = model or settings.model
     if asked == DEFAULT_MODEL:
         found.notes.append(f"{DEFAULT_MODEL} may be used for research only, by its licence")
     try:
-        found.model = _model_state(asked)
+        found.model = _server_state(asked, base_url or settings.base_url) if is_remote(asked) else _model_state(asked)
     except VideoToolError as error:
         found.problems.append(f"{error}. {error.hint}")
     except ImportError:
         pass  # a package is missing, and has been reported
+    return is_remote(asked)
 
 
 def _as_in_variable(value: str | float | Path | tuple[str | Path, ...] | None) -> str | int | float:
@@ -209,11 +219,26 @@ def _as_in_variable(value: str | float | Path | tuple[str | Path, ...] | None) -
     return value
 
 
+def _server_state(model: str, base_url: str | None) -> ModelState:
+    from video_tool.model_options import RemoteOptions
+    from video_tool.models.openai import OpenAIModel
+
+    server = OpenAIModel(model, RemoteOptions(base_url=base_url, timeout=_SERVER_SECONDS, max_retries=0))
+    where = server.info.device
+    try:
+        models = server.models()
+    except ModelNotFoundError:
+        return ModelState(model, f"{where} answers, and has no list of its models", None, None)
+    if model.partition(":")[2] not in models:
+        raise ModelNotFoundError(
+            f"{where} does not have {model.partition(':')[2]}", hint=f"It has {', '.join(models) or 'no models'}"
+        )
+    return ModelState(model, f"{where} answers and has it", None, None)
+
+
 def _model_state(model: str) -> ModelState:
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
-
-    from video_tool.errors import ModelNotFoundError
 
     cache = Path(constants.HF_HUB_CACHE)
     existing = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), None)
@@ -248,7 +273,7 @@ def _model_state(model: str) -> ModelState:
     return state("not here: the first question downloads it")
 
 
-def _look_at_hardware(found: Diagnosis, device: str, dtype: str, attention: str) -> None:
+def _look_at_hardware(found: Diagnosis) -> None:
     import torch
 
     found.devices.append(ComputeDevice("cpu", f"{platform.machine()}, {os.cpu_count()} cores", _main_memory()))
@@ -261,10 +286,13 @@ def _look_at_hardware(found: Diagnosis, device: str, dtype: str, attention: str)
     if torch.backends.mps.is_available():
         found.devices.append(ComputeDevice("mps", "Apple GPU", torch.mps.recommended_max_memory()))
 
+
+def _look_at_choice(found: Diagnosis, device: str, dtype: str, attention: str) -> None:
+    from video_tool.model_options import ModelOptions
     from video_tool.models.hardware import choose_hardware
 
     try:
-        chosen = choose_hardware(device, dtype, attention)
+        chosen = choose_hardware(ModelOptions(device=device, dtype=dtype, attention=attention))
     except VideoToolError as error:
         found.problems.append(f"{error}. {error.hint}")
         return

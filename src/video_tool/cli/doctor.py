@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from video_tool.cli.options import AsJson, Attention, Device, Dtype, Model
+from video_tool.cli.options import AsJson, Attention, BaseUrl, Device, Dtype, Model
 from video_tool.cli.terminal import print_json, print_rendered
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _ABSENT = "[dim]–[/dim]"
 
 def doctor(
     model: Model = None,
+    base_url: BaseUrl = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     attention: Attention = "auto",
@@ -38,7 +39,7 @@ def doctor(
     """
     from video_tool.cli.diagnosis import diagnose
 
-    found = diagnose(model, device, dtype, attention)
+    found = diagnose(model, base_url, device, dtype, attention)
     if as_json:
         print_json(json.dumps({"ready": not found.problems, **asdict(found)}, indent=2, ensure_ascii=False))
     else:
@@ -104,7 +105,8 @@ def _devices(found: Diagnosis) -> Rows:
 
 def _choice(found: Diagnosis) -> Rows:
     if found.model:
-        yield "", "model", f"{_escaped(found.model.id)} [dim]({found.model.state})[/dim]"
+        yield "", "model", f"{_escaped(found.model.id)} [dim]({_escaped(found.model.state)})[/dim]"
+    if found.model and found.model.cache:
         free = found.model.cache_free_bytes
         space = f" [dim]({free / 2**30:.1f} GiB free)[/dim]" if free is not None else ""
         yield "", "models in", f"{_escaped(found.model.cache)}{space}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SAMPLING = "Which frames"
 _HARDWARE = "Hardware"
+_LOADING = "Where the model comes from"
 
 DEFAULT_NUM_FRAMES = 8
 """The settings', which take too long to import for a page of help; a test holds the two together."""
@@ -60,13 +61,68 @@ Model = Annotated[
         "--model",
         "-m",
         help="A model of the Hugging Face hub, the folder of a checkpoint, or builtin: "
-        "the small one in the package, which knows moving shapes only.",
+        "the small one in the package, which knows moving shapes only; openai:NAME for one on a server.",
+        show_default=False,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Where the API of the server begins that runs openai:NAME, such as http://127.0.0.1:8000/v1; "
+        "OPENAI_API_KEY holds its key, if it wants one.",
         show_default=False,
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps, …", rich_help_panel=_HARDWARE)]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=_HARDWARE)]
 Attention = Annotated[str, typer.Option(help="auto, eager, sdpa, flash_attention_2, …", rich_help_panel=_HARDWARE)]
+DeviceMap = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, balanced, balanced_low_0 or sequential: spread the model over cards, main memory and disk.",
+        rich_help_panel=_HARDWARE,
+        show_default=False,
+    ),
+]
+Quantize = Annotated[
+    Literal["bitsandbytes-8bit", "bitsandbytes-4bit", "torchao-int8"] | None,
+    typer.Option("--quantization", help="Make the weights smaller.", rich_help_panel=_HARDWARE, show_default=False),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Compile the model, which takes a minute and pays off later.", rich_help_panel=_HARDWARE
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(help="The model's branch, tag or commit on the hub.", rich_help_panel=_LOADING, show_default=False),
+]
+Adapter = Annotated[
+    str | None,
+    typer.Option(
+        help="A LoRA adapter to put on the model, on the hub or in a folder.",
+        rich_help_panel=_LOADING,
+        show_default=False,
+    ),
+]
+AdapterRevision = Annotated[
+    str | None,
+    typer.Option(help="The adapter's branch, tag or commit on the hub.", rich_help_panel=_LOADING, show_default=False),
+]
+TrustRemoteCode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="The model's name, once more: run the code that its checkpoint brings. Read it, and pin --revision.",
+        rich_help_panel=_LOADING,
+        show_default=False,
+    ),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Ask the hub for nothing: its cache has all.", rich_help_panel=_LOADING)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Download anew, and keep nothing; the cache is not touched.")]

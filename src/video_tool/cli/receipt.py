@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import exp
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from video_tool.cli.terminal import one_line
 
 if TYPE_CHECKING:
-    from video_tool.answer import FrameStamp, VideoAnswer, VideoInfo
+    from video_tool.answer import FrameStamp, ModelInfo, VideoAnswer, VideoInfo
 
 _MOST_STAMPS = 16
 _WORTH_TELLING = 0.01  # seconds
@@ -34,10 +34,13 @@ def receipt(answer: VideoAnswer) -> Table:
     revision = f" @ {model.revision[:12]}" if model.revision else ""
     table.add_row(
         "model",
-        Text(f"{one_line(model.id)}{revision} · {model.device} · {model.dtype} · {model.attention}"),
+        Text(" · ".join([f"{one_line(model.id)}{revision}", *_how(model)])),
     )
     usage = answer.usage
-    table.add_row("tokens", Text(f"{usage.visual_tokens} visual + {usage.text_tokens} text → {usage.new_tokens} new"))
+    if usage.text_tokens is not None:
+        prompt = "prompt" if usage.visual_tokens is None else f"visual + {usage.text_tokens} text"
+        count = usage.text_tokens if usage.visual_tokens is None else usage.visual_tokens
+        table.add_row("tokens", Text(f"{count} {prompt} → {usage.new_tokens} new"))
     table.add_row("seconds", _seconds(answer))
     for choice in answer.choices:
         table.add_row("choice", Text(f"{exp(choice.log_probability):7.2%}  {one_line(choice.text)}"))
@@ -45,10 +48,23 @@ def receipt(answer: VideoAnswer) -> Table:
         table.add_row(Text("warning", style="yellow"), Text(one_line(warning)))
     limit = {"length": "--max-new-tokens", "time": "--max-seconds"}.get(answer.finish_reason)
     if limit:
-        table.add_row(
-            Text("warning", style="yellow"), Text(f"cut off after {usage.new_tokens} new tokens; {limit} allows more")
-        )
+        after = "" if usage.new_tokens is None else f" after {usage.new_tokens} new tokens"
+        table.add_row(Text("warning", style="yellow"), Text(f"cut off{after}; {limit} allows more"))
     return table
+
+
+def _how(model: ModelInfo) -> Iterator[str]:
+    """Where the model ran, and what was done to it."""
+    yield model.device if model.device_map is None else " + ".join(dict.fromkeys(model.device_map.values()))
+    yield from filter(None, (model.dtype, model.attention))
+    if model.quantization:
+        yield model.quantization
+    if model.adapter:
+        yield f"adapter {one_line(model.adapter)}"
+    if model.compiled:
+        yield "compiled"
+    if model.remote_code:
+        yield "with code of its own"
 
 
 def video_line(info: VideoInfo, frames: int) -> Text:

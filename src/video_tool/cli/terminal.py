@@ -32,6 +32,8 @@ def prepare_process() -> None:
     # Read when these packages are imported, which no command has done yet.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    # without it, the hub's client asks the hub for a list of agents, to tell it which one runs this
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     if not sys.warnoptions:

@@ -11,20 +11,35 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from video_tool.frames.decoding import FrameSize
     from video_tool.frames.images import read_image
-    from video_tool.frames.media import Media
+    from video_tool.frames.media import FetchedMedia, Media, fetch_media
     from video_tool.frames.probing import probe_video
-    from video_tool.frames.reading import Frames, read_video
+    from video_tool.frames.reading import read_video
+    from video_tool.frames.sampled import Frames
+    from video_tool.frames.sampling import check_sampling
 
 _HOMES = {
+    "FetchedMedia": "media",
     "FrameSize": "decoding",
-    "Frames": "reading",
+    "Frames": "sampled",
     "Media": "media",
+    "check_sampling": "sampling",
+    "fetch_media": "media",
     "probe_video": "probing",
     "read_image": "images",
     "read_video": "reading",
 }
 
-__all__ = ["FrameSize", "Frames", "Media", "probe_video", "read_image", "read_video"]
+__all__ = [
+    "FetchedMedia",
+    "FrameSize",
+    "Frames",
+    "Media",
+    "check_sampling",
+    "fetch_media",
+    "probe_video",
+    "read_image",
+    "read_video",
+]
 
 
 def __getattr__(name: str) -> object:

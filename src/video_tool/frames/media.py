@@ -1,16 +1,18 @@
-"""All videos and images of one question or conversation, fetched and read."""
+"""All videos and images of one question, fetched and read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from video_tool.frames.decoding import FrameSize
 from video_tool.frames.images import read_image
-from video_tool.frames.reading import Frames, read_video
-from video_tool.progress import OnProgress
-from video_tool.question import VideoQuestion
+from video_tool.frames.reading import FetchedVideo, fetch_video
+from video_tool.frames.sampled import Frames
+from video_tool.progress import OnProgress, ignore_progress
+from video_tool.question import ImageInput, Sampling, VideoInput
 from video_tool.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,35 +33,62 @@ class Media:
     images: tuple[Image, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    @classmethod
-    def read(
-        cls,
-        question: VideoQuestion,
-        settings: Settings,
-        on_progress: OnProgress,
-        frame_size: Callable[[], FrameSize | None],
-    ) -> Self:
-        """Fetches and reads what the question is about.
+    def __add__(self, other: Media) -> Media:
+        return Media((*self.videos, *other.videos), (*self.images, *other.images), (*self.warnings, *other.warnings))
+
+    def kept(self) -> Media:
+        """The same for a later turn, which no longer spends time on getting it."""
+        return replace(self, videos=tuple(video.kept() for video in self.videos))
+
+
+@dataclass(frozen=True)
+class FetchedMedia:
+    """Videos that have been fetched and wait to be read, and images; made by `fetch_media`."""
+
+    videos: tuple[FetchedVideo, ...]
+    images: tuple[Image, ...]
+    warnings: tuple[str, ...]
+
+    def measure(self, sampling: Sampling) -> Media:
+        """What `read` would give, with black frames: none is decoded. Raises as `read` does."""
+        return Media(tuple(video.measure(sampling) for video in self.videos), self.images, self.warnings)
+
+    def read(self, sampling: Sampling, frame_size: Callable[[], FrameSize | None]) -> Media:
+        """The videos' frames, and the images.
 
         Args:
-            question: the videos and images, and which frames.
-            settings: ceilings and defaults.
-            on_progress: told about downloads and frames.
+            sampling: which frames of each video.
             frame_size: in which size the model wants frames; asked once a file is known to be a video.
 
         Raises:
             QuestionError: the sampling makes no sense, or not for one of the videos.
-            SourceError: a video or image can't be had.
             DecodeError: no frames come out of one.
         """
-        warnings: list[str] = []
-        return cls(
-            tuple(read_video(video, question.sampling, settings, on_progress, frame_size) for video in question.videos),
-            tuple(read_image(image, settings, on_progress, warnings.append) for image in question.images),
-            tuple(warnings),
-        )
+        return Media(tuple(video.read(sampling, frame_size) for video in self.videos), self.images, self.warnings)
 
-    def kept(self) -> Self:
-        """The same for a later turn, which no longer spends time on getting it."""
-        videos = (replace(video, fetch_seconds=0.0, decode_seconds=0.0) for video in self.videos)
-        return replace(self, videos=tuple(videos))
+
+@contextmanager
+def fetch_media(
+    videos: Sequence[VideoInput],
+    images: Sequence[ImageInput],
+    settings: Settings,
+    on_progress: OnProgress = ignore_progress,
+) -> Generator[FetchedMedia]:
+    """Has videos where they can be read for the length of a with-block, and reads images.
+
+    Args:
+        videos: however they are given.
+        images: however they are given.
+        settings: ceilings and defaults.
+        on_progress: told about downloads and frames.
+
+    Raises:
+        QuestionError: one of them is nothing that a video or image could be.
+        SourceError: a video or image can't be had.
+        DecodeError: one of the images can't be read.
+    """
+    warnings: list[str] = []
+    with ExitStack() as stack:
+        fetched = tuple(stack.enter_context(fetch_video(video, settings, on_progress)) for video in videos)
+        pictures = tuple(read_image(image, settings, on_progress, warnings.append) for image in images)
+        yield FetchedMedia(fetched, pictures, tuple(warnings))

@@ -1,7 +1,17 @@
 """Models: from a prompt to tokens."""
 
 from video_tool.models.base import Generation, OnText, VideoLanguageModel
-from video_tool.models.options import check_generation
+from video_tool.models.holding import HeldModel, InUse
+from video_tool.models.options import check_generation, check_remote_generation
 from video_tool.models.structured import check_grammar
 
-__all__ = ["Generation", "OnText", "VideoLanguageModel", "check_generation", "check_grammar"]
+__all__ = [
+    "Generation",
+    "HeldModel",
+    "InUse",
+    "OnText",
+    "VideoLanguageModel",
+    "check_generation",
+    "check_grammar",
+    "check_remote_generation",
+]

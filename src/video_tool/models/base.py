@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, TokenLogprob
+from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, TokenLogprob, Usage
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message
@@ -19,7 +19,8 @@ class Said:
 
     Attributes:
         text: the new words alone.
-        tokens: all that were generated, the closing one included; none where choices were given.
+        tokens: all that were generated, the closing one included; none where choices were given, or where a server
+            that runs the model keeps them to itself.
         finish_reason: `stop` when the model had said all, its JSON was whole or it came to a stop string, `length`
             when it ran into max_new_tokens, `time` when it ran into max_seconds.
         choices: how likely the given choices were; the text is the likeliest.
@@ -39,15 +40,13 @@ class Generation:
 
     Attributes:
         said: the words.
-        visual_tokens: prompt tokens that stand for frames and images.
-        text_tokens: the other prompt tokens.
+        usage: the tokens that it took.
         prompt_seconds: from messages to tokens and pixel values.
         generate_seconds: the rest.
     """
 
     said: Said
-    visual_tokens: int
-    text_tokens: int
+    usage: Usage
     prompt_seconds: float
     generate_seconds: float
 
@@ -67,6 +66,10 @@ class VideoLanguageModel(Protocol):
     @property
     def frame_size(self) -> FrameSize | None:
         """The size to which it would resize every frame, and would do nothing else before it scales the pixels."""
+        ...
+
+    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raises a `ContextLengthError` for a conversation that is longer, with its answer, than the model holds."""
         ...
 
     def generate(

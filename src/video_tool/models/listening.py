@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from video_tool.models.base import OnText
 from video_tool.models.structured import Constraint
+from video_tool.models.transcript import Transcript
 from video_tool.progress import OnProgress, Progress
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
     import torch
-
-_UNFINISHED = "\N{REPLACEMENT CHARACTER}"
-"""What tokenizers make of a letter of which some bytes are still to come."""
 
 
 class Listener:
@@ -33,7 +31,6 @@ class Listener:
         constraint: what holds the answer to a schema; the answer ends with it.
 
     Attributes:
-        text: what was said so far, short of a stop string.
         stopped: why it stopped generating; None while it did not.
         failure: what a callback raised.
     """
@@ -48,13 +45,17 @@ class Listener:
         on_text: OnText | None,
         constraint: Constraint | None = None,
     ) -> None:
-        self.text = ""
         self.stopped: Literal["stop", "time"] | None = None
         self.failure: BaseException | None = None
         self._tokenizer, self._prompt, self._options, self._model = tokenizer, prompt, options, model
         self._on_progress, self._on_text, self._constraint = on_progress, on_text, constraint
-        self._told = 0
+        self._transcript = Transcript(options.stop, on_text)
         self._began = time.monotonic()
+
+    @property
+    def text(self) -> str:
+        """What was said so far, short of a stop string."""
+        return self._transcript.text
 
     def __call__(self, ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
         import torch
@@ -68,8 +69,7 @@ class Listener:
             self._on_progress(Progress("generate", self._model, done, self._options.max_new_tokens, "tokens"))
             if self._on_text is not None or self._options.stop:
                 self._read(ids)
-            if self._on_text is not None:
-                self._tell(self._on_text, whole=False)
+            self._transcript.tell()
         except BaseException as error:  # noqa: BLE001 — the caller's own, raised again once generating has stopped
             self.failure = error
         seconds = self._options.max_seconds
@@ -81,30 +81,14 @@ class Listener:
     def finish(self, ids: torch.Tensor) -> None:
         """Takes all tokens there are, and tells what was held back."""
         self._read(ids)
-        if self._on_text is not None:
-            self._tell(self._on_text, whole=True)
+        self._transcript.tell(whole=True)
 
     def _read(self, ids: torch.Tensor) -> None:
         new = ids[0, self._prompt :]
-        text = (
+        self._transcript.read(
             str(self._tokenizer.decode(new, skip_special_tokens=True))
             if self._constraint is None
             else self._constraint.text(new.tolist())
-        ).lstrip()
-        found = [place for stop in self._options.stop if (place := text.find(stop)) >= 0]
-        if found:
-            text, self.stopped = text[: min(found)], "stop"
-        self.text = text.rstrip()
-
-    def _tell(self, on_text: OnText, *, whole: bool) -> None:
-        sure = len(self.text) if whole else self._sure()
-        on_text(self.text[self._told : sure])
-        self._told = max(self._told, sure)
-
-    def _sure(self) -> int:
-        """How much of the text stays whatever comes: no half letter, no beginning of a stop string, no blank behind."""
-        text = self.text.rstrip(_UNFINISHED)
-        begun = (stop[:length] for stop in self._options.stop for length in range(1, len(stop)))
-        if self.stopped is None:
-            text = text[: len(text) - max((len(part) for part in begun if text.endswith(part)), default=0)]
-        return len(text.rstrip())
+        )
+        if self._transcript.stopped:
+            self.stopped = "stop"

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.metadata import version
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from video_tool.builtin import CHECKPOINT
-from video_tool.errors import CheckpointError, ModelNotFoundError, OutOfMemoryError
-from video_tool.models.hardware import Hardware
+from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, VideoToolError
+from video_tool.model_options import ModelOptions
+from video_tool.models.failures import first_line, is_out_of_memory, let_go
+from video_tool.models.fitting import model_too_large
+from video_tool.models.hardware import Hardware, choose_hardware
+from video_tool.models.hub import Files, find_adapter, find_checkpoint
+from video_tool.models.lora import check_adapter, put_on
+from video_tool.models.quantization import quantization_config
+from video_tool.models.remote_code import needs_its_code, refuse_foreign_code
+from video_tool.models.sharing import Shared
+from video_tool.progress import OnProgress, Progress
 
-BUILTIN = "builtin"
-
-_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "model.safetensors", "model-*-of-*.safetensors")
-"""Of a checkpoint on the hub; many hold the same weights in other formats, too."""
+_FOR_FAMILIES = ("torchvision", "num2words", "timm")
+"""What some families need: video processors and some image processors, SmolVLM2's prompts, PerceptionLM's tower."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """A checkpoint in memory.
 
@@ -25,44 +34,144 @@ class Loaded:
         model: ready to generate.
         processor: of the same checkpoint.
         revision: the hub's commit, or the package's version for the built-in model; None for a folder.
+        adapter_revision: the hub's commit of the adapter.
+        device: where its inputs go.
+        device_map: the device of each module, when it is spread over several.
+        lock: held by whoever has it generate.
+        processor_lock: held by whoever has the processor work: tokenizers are no friends of threads.
     """
 
     model: Any
     processor: Any
     revision: str | None
+    adapter_revision: str | None
+    device: Any
+    device_map: dict[str, str] | None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    processor_lock: threading.RLock = field(default_factory=threading.RLock)
 
 
-def load(model: str | Path, revision: str | None, hardware: Hardware) -> Loaded:
-    """The model, whole, and its processor.
+_SHARED: Shared[Loaded] = Shared()
+
+_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, MemoryError)
+"""What a checkpoint that is damaged, or none, has Transformers raise."""
+
+
+def load(model: str | Path, options: ModelOptions, on_progress: OnProgress) -> Loaded:
+    """The model, whole, and its processor; the same for all who ask for the same.
 
     Args:
         model: a name on the Hugging Face hub, a folder, or `builtin`.
-        revision: the hub's branch, tag or commit.
-        hardware: where and how it runs.
+        options: where and how it runs.
+        on_progress: told how many bytes came from the hub, and when the model is there.
 
     Raises:
         ModelNotFoundError: there is no such model, or it can't be reached.
         CheckpointError: the checkpoint is incomplete, or none that answers questions about images.
+        UntrustedCodeError: it does not run without code of its own, which was not asked for.
         OutOfMemoryError: the device does not hold it.
+        MissingDependencyError: quantisation, adapter, attention or the model's family needs a package that is not
+            installed.
+        ModelError: the device is not there, or options do not go together.
     """
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    hardware = choose_hardware(options)
+    _require_packages(options)
+    checkpoint, adapter = find_checkpoint(model, options, on_progress), find_adapter(options, on_progress)
+    on_progress(Progress("load", str(model), 0, 1, "models"))
+    how = options.model_dump_json(include={"device_map", "max_memory", "quantization", "compile", "trust_remote_code"})
+    where = (hardware.device, hardware.dtype, hardware.attention)
+    key = (checkpoint.state(), adapter and adapter.state(), how, where)
+    try:
+        loaded = _SHARED.get(key, lambda: _load(model, options, hardware, checkpoint, adapter))
+    except ModelError as error:
+        let_go(error)
+        raise
+    on_progress(Progress("load", str(model), 1, 1, "models"))
+    return loaded
 
-    folder, revision = _locate(model, revision)
-    processor = _translated(model, lambda: AutoProcessor.from_pretrained(folder))
-    options: dict[str, Any] = {
-        "dtype": getattr(torch, hardware.dtype),
+
+def _load(
+    model: str | Path, options: ModelOptions, hardware: Hardware, checkpoint: Files, adapter: Files | None
+) -> Loaded:
+    trusted = options.trust_remote_code is not None
+    _check_files(model, checkpoint.folder)
+    if options.adapter is not None and adapter is not None:
+        check_adapter(options.adapter, adapter.folder)
+    with _typed_errors(model, options, hardware, checkpoint.folder), _without_bars():
+        from transformers import AutoProcessor
+
+        processor = AutoProcessor.from_pretrained(checkpoint.folder, trust_remote_code=trusted, local_files_only=True)
+        weights = _load_weights(model, options, hardware, checkpoint.folder, trusted=trusted)
+        if options.adapter is not None and adapter is not None:
+            put_on(weights, options.adapter, adapter.folder)
+    weights.eval()
+    if options.compile:
+        weights.compile(dynamic=True)  # lengths differ from question to question, and with every token
+    placed = {str(name): _device_name(device) for name, device in getattr(weights, "hf_device_map", {}).items()}
+    return Loaded(
+        weights,
+        processor,
+        checkpoint.revision,
+        adapter.revision if adapter else None,
+        _input_device(weights, placed),
+        placed if _is_spread(placed) else None,
+    )
+
+
+def _require_packages(options: ModelOptions) -> None:
+    """Refuses what needs a package that is not installed, before anything is fetched for it."""
+    needed = (options.quantization and options.quantization.partition("-")[0], options.adapter and "peft")
+    for package in filter(None, needed):
+        if find_spec(package) is None:
+            raise MissingDependencyError(package, install=f"video-tool[{package}]")
+
+
+def _check_files(model: str | Path, folder: Path) -> None:
+    refuse_foreign_code(model, folder)
+    if (folder / "adapter_config.json").is_file():
+        # Transformers would put it on the model where peft is installed, and leave it out where it is not
+        raise CheckpointError(
+            f"{model} holds an adapter besides the model",
+            hint="Move it to a folder of its own, and give that as adapter.",
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{model} holds no weights in safetensors, the only format that is read",
+            hint="Pickled weights (.bin, .pt) can run code when they are read: use a checkpoint in safetensors.",
+        )
+
+
+def _load_weights(model: str | Path, options: ModelOptions, hardware: Hardware, folder: Path, *, trusted: bool) -> Any:
+    """The model itself, of which no weight is missing or left over."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    dtype = getattr(torch, hardware.dtype)
+    arguments: dict[str, Any] = {
+        "dtype": dtype,
         "use_safetensors": True,
+        "trust_remote_code": trusted,
+        "local_files_only": True,
         "ignore_mismatched_sizes": True,  # they are found all the same, and refused below by their names
         "output_loading_info": True,
         # a device without a number leaves the spreading over several to accelerate
-        "device_map": "auto" if hardware.device == "cuda" else hardware.device,
+        "device_map": options.device_map or ("auto" if hardware.device == "cuda" else hardware.device),
     }
-    if hardware.attention != "sdpa":
+    if options.max_memory is not None:
+        arguments["max_memory"] = dict(options.max_memory)
+    if options.quantization is not None:
+        arguments["quantization_config"] = quantization_config(options.quantization, dtype)
+    attention = {} if hardware.attention == "sdpa" else {"attn_implementation": hardware.attention}
+    loaded: Any
+    try:
         # left alone, transformers takes sdpa, and eager for a model that does not support it
-        options["attn_implementation"] = hardware.attention
-    weights: Any
-    weights, found = _translated(model, lambda: AutoModelForImageTextToText.from_pretrained(folder, **options))
+        loaded = AutoModelForImageTextToText.from_pretrained(folder, **arguments, **attention)
+    except (ValueError, ImportError):
+        if not hardware.attention_is_ours or not attention:
+            raise
+        # a model without FlashAttention says so before its weights are read
+        loaded = AutoModelForImageTextToText.from_pretrained(folder, **arguments)
+    weights, found = loaded
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found[kind]:
             # what is mismatched comes with its shapes: (name, shape, shape)
@@ -71,65 +180,73 @@ def load(model: str | Path, revision: str | None, hardware: Hardware) -> Loaded:
                 f"{model}: {len(found[kind])} {kind.replace('_keys', '')} weights, such as {', '.join(names[:3])}",
                 hint="The checkpoint is incomplete or belongs to another architecture: fetch it again, or use another.",
             )
-    return Loaded(weights.eval(), processor, revision)
+    return weights
 
 
-def _locate(model: str | Path, revision: str | None) -> tuple[Path, str | None]:
-    """The folder that holds the checkpoint, fetched when the model is a name on the hub; and which revision it is."""
-    if model == BUILTIN:
-        return CHECKPOINT, version("video-tool")
-    found = None
-    folder = Path(model).expanduser()
-    looks_local = isinstance(model, Path) or model.startswith((".", "/", "~")) or model.count("/") > 1
-    if not looks_local and not folder.exists():
-        folder = _fetch(str(model), revision)
-        found = folder.name  # the hub's cache has a folder for each commit
-    if not (folder / "config.json").is_file():
-        raise ModelNotFoundError(
-            f"there is no checkpoint in {model}", hint="Check the name or path; --model builtin needs no download."
-        )
-    return folder, found
+def _device_name(device: object) -> str:
+    return f"cuda:{device}" if isinstance(device, int) else str(device)
 
 
-def _fetch(name: str, revision: str | None) -> Path:
-    """The files from the hub, or from its cache when it can't be reached.
-
-    All at once: asking for them one by one, as Transformers does, takes minutes to find a hub out of reach.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
-    except Exception as error:  # whatever the hub's HTTP client has to say
-        there_is_none = (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError)
-        raise ModelNotFoundError(
-            f"{name} can't be found or reached: {first_line(error)}",
-            hint="Check the name and the network; --model builtin needs no download.",
-            retryable=not isinstance(error, there_is_none),
-        ) from error
+def _is_spread(placed: dict[str, str]) -> bool:
+    return len(set(placed.values())) > 1 or "disk" in placed.values()
 
 
-def _translated(model: str | Path, step: Any) -> Any:
-    """Runs a step of loading; the one place where transformers' errors become ours."""
+def _input_device(weights: Any, placed: dict[str, str]) -> Any:
+    """Where accelerate runs what is offloaded; a model that is not spread is on one device."""
     import torch
+
+    if not _is_spread(placed):
+        return weights.device
+    return torch.device(next((device for device in placed.values() if device not in ("cpu", "disk")), "cpu"))
+
+
+@contextmanager
+def _typed_errors(model: str | Path, options: ModelOptions, hardware: Hardware, folder: Path) -> Generator[None]:
+    """The one place where the errors of loading become ours."""
     from safetensors import SafetensorError
 
     try:
-        return step()
-    except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(
-            f"{model} does not fit into the device's memory",
-            hint="Use a smaller model, or device='cpu'.",
-            retryable=True,
-        ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        yield
+    except VideoToolError:
+        raise
+    except (*_ERRORS, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise model_too_large(model, options, hardware, folder) from error
+        if isinstance(error, ValueError) and (refused := needs_its_code(model, folder, error)):
+            raise refused from error
+        if missing := _missing_package(error):
+            raise missing from error
         raise CheckpointError(
             f"{model} can't be loaded: {first_line(error)}",
             hint="The folder must hold a whole vision-language checkpoint in safetensors, with its processor.",
         ) from error
+    except ImportError as error:
+        if missing := _missing_package(error):
+            raise missing from error
+        raise ModelError(
+            f"{model} needs a package that is not installed: {first_line(error)}",
+            hint="Install it, or use another model.",
+        ) from error
 
 
-def first_line(error: Exception) -> str:
-    """What an error of another package says, short enough for one of ours."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+def _missing_package(error: Exception) -> MissingDependencyError | None:
+    missing = [name for name in _FOR_FAMILIES if name in str(error).lower() and find_spec(name) is None]
+    return MissingDependencyError(missing[0], install="video-tool[families]") if missing else None
+
+
+@contextmanager
+def _without_bars() -> Generator[None]:
+    """Keeps Transformers' bars off the terminal, for this thread: what other threads load shows theirs."""
+    from transformers.utils import logging
+
+    thread = threading.get_ident()
+
+    def hook(factory: Any, args: Any, kwargs: Any) -> Any:
+        chosen = logging.EmptyTqdm if threading.get_ident() == thread else factory
+        return previous(chosen, args, kwargs) if previous else chosen(*args, **kwargs)
+
+    previous: Any = logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(previous)

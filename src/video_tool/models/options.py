@@ -88,6 +88,20 @@ _UNFORBIDDEN: dict[str, Any] = {
 """A checkpoint that forbids tokens could forbid all that a schema allows."""
 
 
+def check_remote_generation(options: GenerationOptions) -> None:
+    """Refuses what no server can do.
+
+    Raises:
+        QuestionError: there are choices.
+    """
+    if options.choices:
+        raise QuestionError(
+            "choices can't be scored by a server",
+            hint="Servers don't tell how likely given words are: ask a model that runs here, or name the choices in "
+            "the question.",
+        )
+
+
 def generate_arguments(options: GenerationOptions) -> dict[str, Any]:
     """What `generate` of Transformers is to be called with; what is not given stays as the checkpoint has it."""
     arguments: dict[str, Any] = {"max_new_tokens": options.max_new_tokens}

@@ -9,8 +9,8 @@ from PIL import Image
 
 from video_tool.frames import FrameSize
 
-_PROBES = ((90, 160), (160, 90), (7, 11))
-"""Heights and widths of pictures to try: wide, high, and smaller than any model's."""
+_PROBES = ((90, 160), (160, 90), (7, 11), (700, 1500), (1500, 700))
+"""Heights and widths of pictures to try: wide, high, smaller than any model's, and large enough to be cut up."""
 
 
 def frame_size(processor: Any) -> FrameSize | None:

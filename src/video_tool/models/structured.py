@@ -131,7 +131,7 @@ class Constraint:
 class _Spelling:
     """What `LLTokenizer` wants to know of a tokenizer: bytes for each token.
 
-    Its own reading of tokenizer.json knows byte-level BPE and SentencePiece alone, and keeps tokens that were added.
+    Its own reading of tokenizer.json knows byte-level BPE and SentencePiece alone, and leaves added tokens in.
     """
 
     is_tokenizer_wrapper = True
@@ -155,7 +155,6 @@ def _grammar(response_format: ResponseFormat) -> str:
     """What llguidance is to enforce."""
     matcher = _llguidance().LLMatcher
     schema = json_schema(response_format) | {"x-guidance": _COMPACT}
-    _refuse_slow(schema)
     grammar = str(matcher.grammar_from_lark(_LARK + json.dumps(schema)))
     error = matcher.validate_grammar(grammar)
     if error:
@@ -163,6 +162,7 @@ def _grammar(response_format: ResponseFormat) -> str:
             f"response_format can't be enforced: {_reason(error)}",
             hint="Leave that out of the schema, and check it once the answer is there.",
         )
+    _refuse_slow(schema)
     return grammar
 
 

@@ -3,51 +3,96 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo
-from video_tool.errors import CheckpointError, ContextLengthError, OutOfMemoryError, PlaceholderError
+from video_tool.answer import ModelInfo, Usage
+from video_tool.errors import ModelError, OutOfMemoryError
+from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
-from video_tool.models.families import template_style
-from video_tool.models.hardware import Hardware
+from video_tool.models.failures import first_line, is_out_of_memory, let_go
+from video_tool.models.fitting import question_too_large
 from video_tool.models.listening import Listener
-from video_tool.models.loading import first_line, load
+from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
-from video_tool.models.resizing import frame_size
+from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vocabulary import Vocabulary
-from video_tool.progress import OnProgress
-from video_tool.prompt import Message, Prompt, TemplateStyle, build_prompt
+from video_tool.progress import OnProgress, ignore_progress
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
     import torch
 
 
-class TransformersModel:
-    """A `VideoLanguageModel` loaded through Transformers. Raises as `loading.load` does."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
-    def __init__(self, model: str | Path, revision: str | None, hardware: Hardware) -> None:
-        loaded = load(model, revision, hardware)
-        self._model, self.processor = loaded.model, loaded.processor
-        self.style: TemplateStyle = template_style(self.processor)
-        self.frame_size = frame_size(self.processor) if self.style.takes == "images" else None
-        config = self._model.config
+
+def _one_at_a_time(
+    generate: Callable[Concatenate[TransformersModel, P], R],
+) -> Callable[Concatenate[TransformersModel, P], R]:
+    """Has the weights answer one question at a time, whoever asks, and frees what one that did not fit had taken."""
+
+    @wraps(generate)
+    def alone(self: TransformersModel, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.alone:
+            try:
+                return generate(self, *args, **kwargs)
+            except OutOfMemoryError as error:
+                let_go(error)
+                del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
+                raise
+
+    return alone
+
+
+class TransformersModel:
+    """A `VideoLanguageModel` run by Transformers. Its weights are those of all others with the same model and options.
+
+    Args:
+        model: a name on the Hugging Face hub, a folder, or `builtin`.
+        options: how it is loaded and run.
+        on_progress: told about loading.
+
+    Raises as `loading.load` does.
+    """
+
+    def __init__(
+        self, model: str | Path, options: ModelOptions | None = None, on_progress: OnProgress = ignore_progress
+    ) -> None:
+        options = options or ModelOptions()
+        self._loaded = loaded = load(model, options, on_progress)
+        self._model, self.alone = loaded.model, loaded.lock
+        self.preprocessor = Preprocessor(loaded.processor, self._model.config, options.kind, loaded.processor_lock)
+        self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
             revision=loaded.revision,
-            device=str(self._model.device),
+            device=str(loaded.device),
             dtype=str(self._model.dtype).removeprefix("torch."),
-            attention=str(config._attn_implementation),
-            takes=self.style.takes,
+            attention=str(self._model.config._attn_implementation),
+            takes=self.preprocessor.family.style.takes,
+            kind=self.preprocessor.kind,
+            quantization=options.quantization,
+            adapter=None if options.adapter is None else str(options.adapter),
+            adapter_revision=loaded.adapter_revision,
+            compiled=options.compile,
+            device_map=loaded.device_map,
+            remote_code=options.trust_remote_code is not None,
         )
 
+    def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
+        """Raises as `generate` does, short of encoding and generating."""
+        self.preprocessor.check_length(messages, self._new_tokens(options))
+
+    @_one_at_a_time
     def generate(
         self,
         messages: Sequence[Message],
@@ -59,6 +104,8 @@ class TransformersModel:
 
         Raises:
             PlaceholderError: template or processor lost videos or images on the way.
+            PromptError: the chat template has no place for a system prompt or for earlier turns, or the model does not
+                take such videos, or not together.
             QuestionError: words can't be kept from being read as tokens, or the schema can't be enforced.
             StructuredOutputError: the model's tokenizer can't spell what the schema asks for.
             CheckpointError: the processor's configuration does not fit the model.
@@ -66,18 +113,12 @@ class TransformersModel:
             OutOfMemoryError: the device does not hold the question.
         """
         asked = time.perf_counter()
-        prompt = build_prompt(messages, self.processor, self.style)
-        inputs = self.encode(prompt)
+        preprocessor = self.preprocessor
+        inputs = preprocessor.encode(preprocessor.prompt(messages), self._loaded.device, self._model.dtype)
         ids: torch.Tensor = inputs["input_ids"]
-        visual = self._visual_tokens(ids)
-        if (prompt.images or prompt.videos) and not visual:
-            raise PlaceholderError(
-                f"{type(self.processor).__name__} dropped the videos and images from the prompt",
-                hint="The checkpoint's processor does not know its own placeholders: use another checkpoint.",
-            )
-        tokenizer = self.processor.tokenizer
-        new = longest_choice(tokenizer, options.choices) if options.choices else options.max_new_tokens
-        self._check_length(prompt, ids.shape[1], visual, new)
+        preprocessor.check_length(messages, self._new_tokens(options), ids.shape[1])
+        visual = preprocessor.family.visual(ids)
+        tokenizer = self._tokenizer
         encoded = time.perf_counter()
         if options.choices:
             said = self._choose(inputs, options.choices, on_text)
@@ -89,7 +130,11 @@ class TransformersModel:
                 Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text, constraint),
                 constraint,
             )
-        return Generation(said, visual, ids.shape[1] - visual, encoded - asked, time.perf_counter() - encoded)
+        usage = Usage(visual_tokens=visual, text_tokens=ids.shape[1] - visual, new_tokens=len(said.tokens))
+        return Generation(said, usage, encoded - asked, time.perf_counter() - encoded)
+
+    def _new_tokens(self, options: GenerationOptions) -> int:
+        return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
 
     def _constraint(self, options: GenerationOptions) -> Constraint | None:
         if options.response_format is None:
@@ -98,9 +143,13 @@ class TransformersModel:
             options.response_format, self._vocabulary, self._token_index, ends=closing_tokens(self._model)
         )
 
+    @property
+    def _tokenizer(self) -> Any:
+        return self.preprocessor.processor.tokenizer
+
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self.processor.tokenizer)
+        return Vocabulary(self._tokenizer)
 
     @cached_property
     def _token_index(self) -> Any:
@@ -135,7 +184,7 @@ class TransformersModel:
         import torch
 
         with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]):
-            scores = score_choices(self._model, self.processor.tokenizer, inputs, choices)
+            scores = score_choices(self._model, self._tokenizer, inputs, choices)
         best = max(scores, key=lambda score: score.log_probability)
         if on_text is not None:
             on_text(best.text)
@@ -145,17 +194,23 @@ class TransformersModel:
     def _typed_errors(self, tokens: int) -> Generator[None]:
         """Has what the model raises say what to do."""
         import torch
+        from torch._dynamo.exc import TorchDynamoException
 
+        device = self._loaded.device
+        before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
         try:
             yield
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(
-                f"{tokens} tokens do not fit into the device's memory",
-                hint="Ask with fewer frames or videos.",
-                retryable=True,
-            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise question_too_large(tokens, error, device, before) from error
+            if isinstance(error, TorchDynamoException):
+                raise ModelError(
+                    f"{self.info.id} can't be compiled: {first_line(error)}",
+                    hint="torch.compile needs a C++ compiler, and not every model can be compiled: leave out compile.",
+                ) from error
+            raise
         except ValueError as error:
-            raise self._misfit(error) from error
+            raise self.preprocessor.family.misfit(error) from error
 
     @contextmanager
     def _seeded(self, seed: int | None) -> Generator[None]:
@@ -165,76 +220,7 @@ class TransformersModel:
         if seed is None:
             yield
             return
-        devices = [self._model.device] if self._model.device.type == "cuda" else []
+        devices = [self._loaded.device] if self._loaded.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(seed)
             yield
-
-    def encode(self, prompt: Prompt) -> Any:
-        """What the model takes: token ids and pixel values, on its device.
-
-        Raises:
-            CheckpointError: the processor's configuration does not fit the model.
-        """
-        from PIL import Image
-
-        media: dict[str, Any] = {}
-        if prompt.images:
-            media["images"] = [Image.fromarray(image) for image in prompt.images]
-        if prompt.videos:
-            media["videos"] = [list(video.images) for video in prompt.videos]
-            # the frames are chosen already: the processor must neither drop nor repeat any
-            media["do_sample_frames"] = False
-            media["video_metadata"] = [
-                {
-                    "total_num_frames": video.info.total_frames,
-                    "fps": video.info.fps,
-                    "duration": video.info.duration,
-                    "frames_indices": list(video.indices),
-                    "width": video.info.width,
-                    "height": video.info.height,
-                }
-                for video in prompt.videos
-            ]
-        first = self.processor.tokenizer.bos_token
-        # a template that writes the opening token itself must not get a second one
-        special = {"add_special_tokens": False} if first and prompt.text.startswith(first) else {}
-        try:
-            inputs = self.processor(text=prompt.text, return_tensors="pt", **media, **special)
-        except (TypeError, ValueError) as error:
-            raise self._misfit(error) from error
-        return inputs.to(self._model.device, dtype=self._model.dtype)
-
-    def _misfit(self, error: Exception) -> CheckpointError:
-        return CheckpointError(
-            f"{self.info.id}: {type(self.processor).__name__} and the model do not fit together: {first_line(error)}",
-            hint="The checkpoint's processor configuration is incomplete or another model's: use another checkpoint.",
-        )
-
-    def _visual_tokens(self, ids: torch.Tensor) -> int:
-        names = ("image_token_id", "video_token_id")
-        tokens = {getattr(self._model.config, name, None) for name in names}
-        return sum(int((ids == token).sum()) for token in tokens if token is not None)
-
-    def _check_length(self, prompt: Prompt, tokens: int, visual: int, new: int) -> None:
-        context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
-        if context is None or tokens + new <= context:
-            return
-        most = _frames_that_fit(prompt, visual, context - new - (tokens - visual))
-        raise ContextLengthError(
-            f"the prompt is {tokens} tokens ({visual} of them visual) and the answer up to {new}; "
-            f"the model's context holds {context}",
-            hint=f"Lower num_frames to {most}: no more frames of each video fit."
-            if most
-            else "Ask about fewer videos and images, shorten the question, or lower max_new_tokens.",
-            max_frames=most,
-        )
-
-
-def _frames_that_fit(prompt: Prompt, visual: int, room: int) -> int:
-    """The largest number of frames a video whose visual tokens fit; 0 when not even one does."""
-    counts = prompt.frame_counts
-    every = len(prompt.images) + sum(len(video.images) for video in prompt.videos)
-    places = room * every // visual - (every - sum(counts)) if visual else 0
-    fitting = (n for n in range(1, max(counts, default=0) + 1) if sum(min(n, count) for count in counts) <= places)
-    return max(fitting, default=0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from video_tool.errors import PlaceholderError, QuestionError
 from video_tool.frames import Frames, Media
@@ -19,10 +20,39 @@ _MARKER = re.compile(r"<(video|image)>")
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a conversation: text, videos and images in reading order."""
+    """One side's words in a conversation: text, videos and images in reading order."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["system", "user", "assistant"]
     content: tuple[Content, ...]
+
+    @property
+    def videos(self) -> tuple[Frames, ...]:
+        """Those in it, in reading order."""
+        return tuple(piece for piece in self.content if isinstance(piece, Frames))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Those in it, in reading order."""
+        return tuple(piece for piece in self.content if not isinstance(piece, str | Frames))
+
+    def without_idle_blanks(self) -> Self:
+        """The same without blanks that stand before the first words, or between videos and images alone."""
+        content: list[Content] = []
+        for piece in self.content:
+            if not isinstance(piece, str):
+                content.append(piece)
+            elif piece.strip():
+                content.append(piece if any(isinstance(earlier, str) for earlier in content) else piece.lstrip())
+        return replace(self, content=tuple(content))
+
+    def kept(self) -> Self:
+        """The same for a later turn, which no longer spends time on getting its videos."""
+        return self.with_videos(Frames.kept)
+
+    def with_videos(self, change: Callable[[Frames], Frames]) -> Self:
+        """The same with other videos in their places."""
+        content = (change(piece) if isinstance(piece, Frames) else piece for piece in self.content)
+        return replace(self, content=tuple(content))
 
 
 def place_media(question: str, media: Media) -> Message:
@@ -47,9 +77,8 @@ def place_media(question: str, media: Media) -> Message:
     waiting = {"video": iter(media.videos), "image": iter(media.images)}
     content: list[Content] = []
     for number, text in enumerate(texts):
-        # blanks between words and media are the user's; those between media alone say nothing
-        if text.strip():
-            content.append(text if any(isinstance(piece, str) for piece in content) else text.lstrip())
+        if text:
+            content.append(text)
         if number < len(markers):
             content.append(next(waiting[markers[number]]))
     return Message("user", tuple(content))

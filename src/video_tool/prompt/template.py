@@ -1,4 +1,4 @@
-"""From messages to the prompt text, by the checkpoint's own chat template."""
+"""From messages to the prompt text: by the checkpoint's own chat template, or as a text to complete."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from video_tool.errors import CheckpointError, PlaceholderError
+from video_tool.answer import ModelKind
+from video_tool.errors import PlaceholderError, PromptError
 from video_tool.frames import Frames
 from video_tool.prompt.escaping import plain_words
 from video_tool.prompt.placeholders import Message
+from video_tool.prompt.rendering import render, takes_system
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,34 @@ class Prompt:
     frame_counts: tuple[int, ...] = ()
 
 
-def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateStyle) -> Prompt:
-    """Renders a conversation, ready for the assistant's next words.
+def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateStyle, kind: ModelKind) -> Prompt:
+    """Writes a conversation, ready for the assistant's next words.
+
+    Args:
+        messages: a system prompt, if any, then user and assistant by turns, the user last.
+        processor: the checkpoint's.
+        style: how it stands for videos.
+        kind: of a base model the prompt is all words and media one after another, an empty line before each turn.
 
     Raises:
         CheckpointError: the checkpoint has no chat template, or one that fails.
         PlaceholderError: the template lost or added a placeholder.
+        PromptError: the template has no place for a system prompt or for earlier turns.
         QuestionError: words can't be kept from being read as tokens.
     """
+    if kind != "base":
+        messages = [message.without_idle_blanks() for message in messages]
     images, videos = _media(messages, style)
     contents = [_items(message, processor, style) for message in messages]
-    if _moves_media(processor, style):
-        contents = [_written_out(content, style) for content in contents]
     roles = [message.role for message in messages]
-    text = _render(processor, [{"role": role, "content": items} for role, items in zip(roles, contents, strict=True)])
+    if kind == "base":
+        text = _completion(roles, contents, style)
+    else:
+        _refuse_what_gets_lost(roles, processor, kind)
+        if _moves_media(processor, style, {item["type"] for content in contents for item in content} - {"text"}):
+            contents = [_written_out(content, style) for content in contents]
+        rows = [{"role": role, "content": items} for role, items in zip(roles, contents, strict=True)]
+        text = render(processor, rows)
     for token, wanted in ((style.image_token, len(images)), (style.video_token, len(videos))):
         if token and text.count(token) != wanted:
             raise PlaceholderError(
@@ -108,12 +124,15 @@ def _items(message: Message, processor: Any, style: TemplateStyle) -> list[dict[
     return items
 
 
-def _moves_media(processor: Any, style: TemplateStyle) -> bool:
+def _moves_media(processor: Any, style: TemplateStyle, kinds: set[str]) -> bool:
     """Whether the template gathers the media of a message in one place, whatever their place in it was."""
-    kind, token = ("video", style.video_token) if style.takes == "video" else ("image", style.image_token)
-    probe = [{"type": "text", "text": "before"}, {"type": kind}, {"type": "text", "text": "behind"}]
-    text = _render(processor, [{"role": "user", "content": probe}])
-    return not text.find("before") < text.find(token) < text.find("behind")
+    tokens = {"image": style.image_token, "video": style.video_token}
+    probe: list[dict[str, Any]] = [{"type": "text", "text": "before"}]
+    for kind in sorted(kinds):
+        probe += [{"type": kind}, {"type": "text", "text": f"behind {kind}"}]
+    text = render(processor, [{"role": "user", "content": probe}])
+    places = [text.find(item["text"] if item["type"] == "text" else tokens[item["type"]]) for item in probe]
+    return -1 in places or places != sorted(places)
 
 
 def _written_out(content: list[dict[str, Any]], style: TemplateStyle) -> list[dict[str, Any]]:
@@ -121,24 +140,34 @@ def _written_out(content: list[dict[str, Any]], style: TemplateStyle) -> list[di
     kinds = [item["type"] for item in content]
     if "text" not in kinds or kinds.index("text") == len(kinds) - 1:
         return content
+    return [{"type": "text", "text": _text_of(content, style)}]
+
+
+def _text_of(content: list[dict[str, Any]], style: TemplateStyle) -> str:
     tokens = {"image": style.image_token, "video": style.video_token}
-    text = "".join(item["text"] if item["type"] == "text" else tokens[item["type"]] for item in content)
-    return [{"type": "text", "text": text}]
+    return "".join(item["text"] if item["type"] == "text" else tokens[item["type"]] for item in content)
 
 
-def _render(processor: Any, rows: list[dict[str, Any]]) -> str:
-    from jinja2 import TemplateError  # Transformers renders templates with it
-
-    if not getattr(processor, "chat_template", None):
-        raise CheckpointError(
-            "the checkpoint has no chat template, so it does not say how to be asked",
-            hint="Use the instruction-tuned or chat version of the model.",
-        )
-    try:
-        text: str = processor.apply_chat_template(rows, add_generation_prompt=True, tokenize=False)
-    except (TemplateError, TypeError) as error:
-        raise CheckpointError(
-            f"the checkpoint's chat template fails: {error}",
-            hint="It was not made for questions about images: use another checkpoint.",
-        ) from error
+def _completion(roles: Sequence[str], contents: Sequence[list[dict[str, Any]]], style: TemplateStyle) -> str:
+    """What a base model goes on with: a user's words run into the answer that follows them."""
+    text = ""
+    for role, content in zip(roles, contents, strict=True):
+        words = _text_of(content, style)
+        if role == "assistant":
+            text += words if text[-1:].isspace() else f" {words}"
+        else:
+            text += f"\n\n{words}" if text else words
     return text
+
+
+def _refuse_what_gets_lost(roles: Sequence[str], processor: Any, kind: ModelKind) -> None:
+    if kind == "instruct" and "assistant" in roles:
+        raise PromptError(
+            "the model answers single questions: its chat template has no place for earlier turns",
+            hint="Ask with VideoQA.ask, and say in the question what the model should know.",
+        )
+    if "system" in roles and not takes_system(processor):
+        raise PromptError(
+            "the model's chat template has no place for a system prompt",
+            hint="Say it at the beginning of the question.",
+        )

@@ -1,10 +1,15 @@
-"""Errors that several ways of getting a file can end in alike."""
+"""Errors that several ways of getting a file can end in alike, and how long servers ask to wait after one."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 from video_tool.errors import DownloadError, SourceTooLargeError, StorageError
 
 TRY_LATER = "Try again later; if it stays so, check the address and the network."
+_LONGEST_PAUSE = 86_400.0  # seconds
 
 
 def too_large(name: str, max_bytes: int) -> SourceTooLargeError:
@@ -43,3 +48,14 @@ def unwritable(name: str) -> StorageError:
         f"{name} can't be written to the temp folder",
         hint="Free some space there, or set TMPDIR to a folder that may be written to.",
     )
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that Retry-After asks to wait, a day at the most; None where it says nothing."""
+    # It holds seconds or a date (RFC 9110, section 10.2.3).
+    text = str(headers.get("Retry-After") or "").strip()
+    try:
+        seconds = float(text) if text.isdecimal() else parsedate_to_datetime(text).timestamp() - time.time()
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), _LONGEST_PAUSE)

@@ -7,9 +7,7 @@ quoted, redacted, and the errors that come out have no cause.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,12 +16,11 @@ from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, Requ
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnavailableVideoError, UnsupportedError
 
 from video_tool.errors import DownloadError, SourceError, SourceNotFoundError, SourceRefusedError
-from video_tool.sources.failures import TRY_LATER, unreachable, unwritable
+from video_tool.sources.failures import TRY_LATER, retry_after_of, unreachable, unwritable
 from video_tool.sources.naming import redact, redact_text
 
 _PAUSE = 60.0
 """Seconds to wait when a server says "too many requests" and not for how long: a minute is the usual window."""
-_LONGEST_PAUSE = 86_400.0  # seconds
 
 _SAVE_IT = "Download the file with what you may use, and pass its path."
 _GIVE_COOKIES = (
@@ -138,13 +135,13 @@ def _of_status(status: int, headers: Any, shown: str) -> SourceError:
             return _not_fetched(shown)
         return DownloadError(f"{shown} redirects in a circle, or more than 10 times", hint=_CHECK_ADDRESS)
     if status == 429:
-        return _rate_limited(answer, _pause_of(headers) or _PAUSE)
+        return _rate_limited(answer, retry_after_of(headers) or _PAUSE)
     retryable = status >= 500 or status in (408, 425)
     return DownloadError(
         answer,
         hint=TRY_LATER if retryable else _CHECK_ADDRESS,
         retryable=retryable,
-        retry_after=_pause_of(headers) if retryable else None,
+        retry_after=retry_after_of(headers) if retryable else None,
     )
 
 
@@ -152,16 +149,6 @@ def _not_fetched(shown: str) -> SourceError:
     return SourceRefusedError(
         f"{shown} leads to an address that is not fetched, such as a file: URL: only http and https are", hint=_SAVE_IT
     )
-
-
-def _pause_of(headers: Any) -> float | None:
-    # Retry-After holds seconds or a date (RFC 9110, section 10.2.3).
-    text = str(headers.get("Retry-After") or "").strip()
-    try:
-        seconds = float(text) if text.isdecimal() else parsedate_to_datetime(text).timestamp() - time.time()
-    except ValueError:
-        return None
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)
 
 
 # ── By what sites say ─────────────────────────────────────────────────────────────────────────────────────────────────

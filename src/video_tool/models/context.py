@@ -1,0 +1,99 @@
+"""Whether a prompt fits into a model's context, told before its frames are decoded."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from video_tool.errors import ContextLengthError
+from video_tool.models.families import Family
+from video_tool.prompt import Message, Prompt
+
+_SURE = 0.9
+"""Of the room: estimates up to this are relied on. What processors write round frames and between them differs."""
+
+_STEP = 997
+"""Bytes by which one stand-in is ahead of the one before: no two frames are alike."""
+
+
+class ContextWindow:
+    """What prompt and answer may have together. Of frames, number and size alone are looked at, not what they show.
+
+    Args:
+        family: how media become tokens.
+        tokens: what prompt and answer may have together; None when the model does not say.
+        write: makes the prompt of messages.
+    """
+
+    def __init__(self, family: Family, tokens: int | None, write: Callable[[Sequence[Message]], Prompt]) -> None:
+        self.tokens = tokens
+        self._family = family
+        self._write = write
+
+    def check(self, messages: Sequence[Message], new: int, tokens: int | None = None) -> None:
+        """Refuses what does not fit; `Preprocessor.check_length` describes it."""
+        self._check_frames(messages)
+        fits = self._fits(messages, new) if tokens is None else self.tokens is None or tokens + new <= self.tokens
+        if not fits:
+            raise self._too_long(messages, new)
+
+    def _check_frames(self, messages: Sequence[Message]) -> None:
+        most = _most_frames(messages)
+        ceiling = self._family.max_frames
+        if ceiling is not None and most > ceiling:
+            raise ContextLengthError(
+                f"there are {most} frames of a video, and the model takes up to {ceiling}",
+                hint=f"Lower num_frames to {ceiling}.",
+                max_frames=ceiling,
+            )
+
+    def _too_long(self, messages: Sequence[Message], new: int) -> ContextLengthError:
+        numbers = range(1, _most_frames(messages))  # of frames; fewer never take more tokens
+        fitting = bisect_left(numbers, 1, key=lambda count: not self._fits(_thinned(messages, count), new))
+        tokens, visual = self._count(self._write(messages))
+        return ContextLengthError(
+            f"the prompt is {tokens} tokens ({visual} of them visual) and the answer up to {new}; "
+            f"the model's context holds {self.tokens}",
+            hint=f"Lower num_frames to {fitting}: no more frames of each video fit."
+            if fitting
+            else "Ask about fewer videos and images, shorten the question, or lower max_new_tokens.",
+            max_frames=fitting,
+        )
+
+    def _fits(self, messages: Sequence[Message], new: int) -> bool:
+        if self.tokens is None:
+            return True
+        room = self.tokens - new
+        prompt = self._write(messages)
+        return self._family.estimate(prompt) <= _SURE * room or self._count(prompt)[0] <= room
+
+    def _count(self, prompt: Prompt) -> tuple[int, int]:
+        """All tokens of a prompt, and the visual ones, as the processor makes them."""
+        images = tuple(_noise((1, *image.shape))[0] for image in prompt.images)
+        videos = tuple(replace(video, images=_noise(video.images.shape)) for video in prompt.videos)
+        ids = self._family.encode(replace(prompt, images=images, videos=videos))["input_ids"]
+        return int(ids.shape[1]), self._family.visual(ids)
+
+
+def _most_frames(messages: Sequence[Message]) -> int:
+    return max((len(video.images) for message in messages for video in message.videos), default=0)
+
+
+def _thinned(messages: Sequence[Message], count: int) -> list[Message]:
+    """With no more than so many frames of each video."""
+    return [message.with_videos(lambda video: video.first(count)) for message in messages]
+
+
+def _noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Frames (frames, height, width, 3) of which none is like another, in the memory of one.
+
+    Of black ones, processors that leave out what stays the same would make fewer tokens.
+    """
+    count, height, width, _ = shape
+    grains = np.random.default_rng(0).integers(0, 256, height * width * 3 + count * _STEP, np.uint8)
+    return as_strided(grains, shape, (_STEP, width * 3, 3, 1), writeable=False)

@@ -1,0 +1,88 @@
+"""From messages to what a model takes: prompt, tokens and pixels. Weights have no part in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from video_tool.answer import ModelKind
+from video_tool.errors import CheckpointError
+from video_tool.models.context import ContextWindow
+from video_tool.models.families import family_of
+from video_tool.models.resizing import frame_size
+from video_tool.prompt import Message, Prompt, build_prompt, find_kind, has_template
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Preprocessor:
+    """How one checkpoint is asked.
+
+    Args:
+        processor: the checkpoint's.
+        config: the model's.
+        kind: how the model wants to be asked; None finds it out.
+        lock: held while the processor works, by all who share it.
+
+    Raises:
+        CheckpointError: it takes neither videos nor images, or has no chat template and is to be asked by one.
+
+    Attributes:
+        processor: the checkpoint's.
+        family: how it takes videos and images.
+        kind: how the model wants to be asked.
+        frame_size: the size to which it resizes every frame, when it does nothing else before it scales the pixels.
+    """
+
+    def __init__(
+        self, processor: Any, config: Any, kind: ModelKind | None = None, lock: threading.RLock | None = None
+    ) -> None:
+        self.processor = processor
+        self._lock = lock or threading.RLock()
+        self.family = family_of(processor, config)
+        if kind not in (None, "base") and not has_template(processor):
+            raise CheckpointError(
+                "the checkpoint has no chat template, so it is a base model",
+                hint="Ask it as one: leave out kind, or give kind='base'.",
+            )
+        self.kind: ModelKind = kind or find_kind(processor)
+        self.frame_size = frame_size(processor) if self.family.style.takes == "images" else None
+        context = getattr(config.get_text_config(), "max_position_embeddings", None)
+        self._window = ContextWindow(self.family, context, self.prompt)
+
+    def prompt(self, messages: Sequence[Message]) -> Prompt:
+        """The text that stands for a conversation, and its media. Raises as `build_prompt` does."""
+        with self._lock:
+            return build_prompt(self.family.arrange(messages), self.processor, self.family.style, self.kind)
+
+    def check_length(self, messages: Sequence[Message], new: int, tokens: int | None = None) -> None:
+        """Refuses what does not fit into the model's context. Of frames, number and size alone is looked at.
+
+        Args:
+            messages: the conversation.
+            new: tokens that the answer may have.
+            tokens: how many the prompt has, when that is known already.
+
+        Raises:
+            ContextLengthError: more tokens than the model can hold, or more frames of a video than it takes.
+        """
+        with self._lock:
+            self._window.check(messages, new, tokens)
+
+    def encode(self, prompt: Prompt, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Any:
+        """What the model takes: token ids, pixel values and the rest. Raises as `Family.encode` does.
+
+        Args:
+            prompt: text and media.
+            device: where it goes.
+            dtype: the pixels'; as the processor makes them by default.
+        """
+        with self._lock:
+            inputs = self.family.encode(prompt).to(device)
+        for name, value in inputs.items():
+            # pixels, not numbers such as the seconds between frames
+            if dtype is not None and getattr(value, "ndim", 0) > 1 and value.is_floating_point():
+                inputs[name] = value.to(dtype)
+        return inputs

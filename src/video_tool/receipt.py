@@ -1,0 +1,49 @@
+"""What an answer says of how it came about."""
+
+from __future__ import annotations
+
+import time
+
+from video_tool.answer import FrameStamp, ModelInfo, Timings, VideoAnswer
+from video_tool.models import Generation
+from video_tool.response_format import read_json
+from video_tool.turn import Turn
+
+
+def write_receipt(turn: Turn, generation: Generation, model: ModelInfo, load_seconds: float) -> VideoAnswer:
+    """The answer that the user gets.
+
+    Args:
+        turn: what was asked.
+        generation: what the model made of it.
+        model: what it was, and how it ran.
+        load_seconds: spent on loading it, besides those before the turn.
+    """
+    said = generation.said
+    videos = [video for message in turn.messages for video in message.videos]
+    parsed, refused = read_json(turn.options.response_format, said.text, said.finish_reason)
+    return VideoAnswer(
+        text=said.text,
+        frames=tuple(
+            FrameStamp(video=number, index=index, timestamp=timestamp)
+            for number, video in enumerate(videos)
+            for index, timestamp in zip(video.indices, video.timestamps, strict=True)
+        ),
+        videos=tuple(video.info for video in videos),
+        images=sum(len(message.images) for message in turn.messages),
+        choices=said.choices,
+        parsed=parsed,
+        logprobs=said.logprobs,
+        usage=generation.usage,
+        timings=Timings(
+            fetch=sum(video.fetch_seconds for video in videos),
+            decode=sum(video.decode_seconds for video in videos),
+            load=turn.load_seconds + load_seconds,
+            prompt=generation.prompt_seconds,
+            generate=generation.generate_seconds,
+            total=time.perf_counter() - turn.began,
+        ),
+        warnings=(*(warning for video in videos for warning in video.warnings), *turn.warnings, *refused),
+        model=model,
+        finish_reason=said.finish_reason,
+    )
