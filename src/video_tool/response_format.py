@@ -34,7 +34,7 @@ def json_schema(response_format: ResponseFormat) -> dict[str, Any]:
         )
     try:
         schema: dict[str, Any] = json.loads(json.dumps(dict(response_format), allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise QuestionError(
             f"response_format is no JSON schema: {error}",
             hint='Give one such as {"type": "object", "properties": {"cats": {"type": "integer"}}}.',

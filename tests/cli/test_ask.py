@@ -1,4 +1,5 @@
 import inspect
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -140,3 +141,54 @@ def test_a_model_on_a_server(run: Run) -> None:
         done = run(*asked, "--device", "cpu", "--base-url", server.base_url)
         assert done.returncode == 2
         assert "runs on a server" in _only_line(done)
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    path = tmp_path / "schema.json"
+    path.write_text('{"type": "object", "properties": {"cats": {"type": "integer", "maximum": 9, "minimum": 0}}}')
+    return path
+
+
+def test_an_answer_of_a_schema_is_json_on_stdout(run: Run, video: Path, checkpoint: Path, schema: Path) -> None:
+    asked = ("ask", WHAT, video, "--model", checkpoint, "--device", "cpu", "--num-frames", "2", "--schema", schema)
+    done = run(*asked, "--temperature", "5", "--seed", "1", "--max-new-tokens", "200")
+    told = run(*asked, "--json", "--logprobs", "--top-logprobs", "2", "--max-new-tokens", "3")
+
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1), done.stderr
+    assert isinstance(json.loads(done.stdout), dict)
+    answer = VideoAnswer.model_validate_json(told.stdout)
+    assert (answer.parsed, answer.finish_reason) == (None, "length")
+    assert [len(place.top_logprobs) for place in answer.logprobs] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (None, "can't be read"),
+        ("{", "is not JSON"),
+        ("[]", "holds no object"),
+        ('{"type": "colour"}', "colour"),
+        ('{"uniqueItems": true}', "uniqueItems"),
+    ],
+)
+def test_a_schema_that_is_none_is_refused(run: Run, video: Path, schema: Path, written: str | None, words: str) -> None:
+    schema.unlink() if written is None else schema.write_text(written)
+    done = run("ask", WHAT, video, "--model", "builtin", "--schema", schema)
+
+    assert done.returncode == 2
+    assert words in _only_line(done)
+
+
+def test_how_likely_tokens_were_needs_json(run: Run, video: Path) -> None:
+    done = run("ask", WHAT, video, "--model", "builtin", "--logprobs")
+
+    assert done.returncode == 2
+    assert "--json" in _only_line(done)
+
+
+def test_a_model_that_can_not_spell_json_says_so(run: Run, video: Path, schema: Path) -> None:
+    done = run("ask", WHAT, video, "--model", "builtin", "--schema", schema)
+
+    assert done.returncode == 6
+    assert "can't spell JSON" in _only_line(done)

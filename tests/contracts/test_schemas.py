@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 from video_tool import (
     FrameStamp,
+    GenerationOptions,
     ModelInfo,
     Sampling,
     Timings,
+    TokenLogprob,
+    TopLogprob,
     Usage,
     VideoAnswer,
     VideoInfo,
@@ -86,8 +89,27 @@ def test_an_answer_survives_json() -> None:
     assert VideoAnswer.model_validate(ANSWER.model_dump()) == ANSWER
 
 
+def test_what_an_answer_was_parsed_to_survives_json_as_what_json_holds() -> None:
+    place = TokenLogprob(
+        token="}",
+        logprob=-0.5,
+        bytes=(125,),
+        top_logprobs=(TopLogprob(token="<|im_end|>", logprob=-0.9, bytes=None),),
+    )
+    answer = ANSWER.model_copy(update={"parsed": FrameStamp(video=0, index=1, timestamp=0.5), "logprobs": (place,)})
+    again = VideoAnswer.model_validate_json(answer.model_dump_json())
+    assert again.parsed == {"video": 0, "index": 1, "timestamp": 0.5}
+    assert again.logprobs == answer.logprobs
+    assert VideoAnswer.model_validate_json(again.model_dump_json()) == again
+
+
 def test_a_question_survives_json() -> None:
-    question = VideoQuestion(question="What?", videos=("a.mp4", "b.mp4"), sampling=Sampling(fps=2, end=3.5))
+    question = VideoQuestion(
+        question="What?",
+        videos=("a.mp4", "b.mp4"),
+        sampling=Sampling(fps=2, end=3.5),
+        generation=GenerationOptions(response_format={"type": "object"}, logprobs=True, top_logprobs=2),
+    )
     assert VideoQuestion.model_validate_json(question.model_dump_json()) == question
 
 

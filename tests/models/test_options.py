@@ -64,6 +64,12 @@ def test_a_penalty_keeps_words_from_coming_again(qa: VideoQA) -> None:
         {"repetition_penalty": 0.0},
         {"repetition_penalty": math.inf},
         {"seed": 2**64},
+        {"response_format": "json"},
+        {"response_format": {"type": "object"}, "stop": ("}",)},
+        {"response_format": {"type": "object"}, "choices": ("yes", "no")},
+        {"logprobs": True, "choices": ("yes", "no")},
+        {"top_logprobs": 1},
+        {"logprobs": True, "top_logprobs": 21},
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,10 +32,12 @@ from video_tool.cli.options import (
     TrustRemoteCode,
     load_settings,
     read_references,
+    read_schema,
     read_timestamps,
 )
 from video_tool.cli.progress import shown_progress
 from video_tool.cli.terminal import print_json, print_text, stderr_console
+from video_tool.errors import QuestionError
 
 _ANSWER = "Answer"
 
@@ -66,6 +69,22 @@ def ask(
             help="The likeliest of these is the answer; repeatable, nothing is generated.",
             rich_help_panel=_ANSWER,
         ),
+    ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A JSON schema; the answer is JSON that fits it.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = None,
+    logprobs: Annotated[
+        bool,
+        typer.Option("--logprobs", help="With --json: tell how likely each token was.", rich_help_panel=_ANSWER),
+    ] = False,
+    top_logprobs: Annotated[
+        int | None,
+        typer.Option(help="With --logprobs: tell so many of the likeliest tokens, too.", rich_help_panel=_ANSWER),
     ] = None,
     max_new_tokens: Annotated[
         int, typer.Option(help="Most tokens that the answer may have.", rich_help_panel=_ANSWER)
@@ -110,7 +129,10 @@ def ask(
 
     The answer goes to stdout; what it rests on (frames, model, tokens, seconds, warnings) to stderr.
     """
+    if logprobs and not as_json:
+        raise QuestionError("--logprobs is given without --json", hint="Add --json: that is where it is told.")
     settings = load_settings(no_cache=no_cache)
+    response_format = None if schema is None else read_schema(schema)
     media = read_references([*(videos or ()), *(images or ())])
     cut = len(videos or ())
 
@@ -145,6 +167,9 @@ def ask(
             start=start,
             end=end,
             choices=choices or (),
+            response_format=response_format,
+            logprobs=logprobs,
+            top_logprobs=top_logprobs,
             max_new_tokens=max_new_tokens,
             max_seconds=max_seconds,
             stop=stop or (),

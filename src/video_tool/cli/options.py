@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, cast
 
 import typer
 
@@ -152,6 +154,21 @@ def read_timestamps(given: str | None) -> tuple[float, ...] | None:
         raise QuestionError(
             f"--timestamps is {given}", hint="Give seconds joined by commas, such as 1.5,4,7"
         ) from error
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """The JSON schema in a file; what it says is for the engine to judge."""
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise QuestionError(
+            f"--schema {path} can't be read: {error.strerror}", hint="Give the path of a file with a JSON schema"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise QuestionError(f"--schema {path} is not JSON: {error}", hint="Correct the file") from error
+    if not isinstance(schema, dict):
+        raise QuestionError(f"--schema {path} holds no object", hint='A JSON schema looks like {"type": "object", …}')
+    return cast("dict[str, Any]", schema)
 
 
 def read_references(references: Sequence[str]) -> list[str | BinaryIO]:

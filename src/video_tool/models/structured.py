@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from video_tool.errors import MissingDependencyError, QuestionError, StructuredOutputError
@@ -19,6 +20,9 @@ _SPELLING = '{}[]",:-0123456789'
 _COMPACT = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 """One blank behind a comma or colon, or none: with more, small models go on and on writing blanks."""
 
+
+_MOST = 100_000
+"""Of `multipleOf`, for which llguidance takes 0.7 seconds and 50 MB; both grow with it."""
 
 _LARK = """\
 %llguidance {"no_forcing": true}
@@ -158,7 +162,21 @@ def _grammar(response_format: ResponseFormat) -> str:
             f"response_format can't be enforced: {_reason(error)}",
             hint="Leave that out of the schema, and check it once the answer is there.",
         )
+    _refuse_slow(schema)
     return grammar
+
+
+def _refuse_slow(schema: Any) -> None:
+    """Refuses the one keyword whose cost no limit of llguidance holds: it counts up to the number."""
+    if isinstance(schema, Mapping):
+        number = schema.get("multipleOf")
+        if isinstance(number, int | float) and int("".join(map(str, Decimal(str(number)).as_tuple().digits))) > _MOST:
+            raise QuestionError(
+                f"response_format can't be enforced: multipleOf is {number}",
+                hint=f"Use one of up to {_MOST:,} (for decimals, without the point), or check the answer for it.",
+            )
+    for inner in schema.values() if isinstance(schema, Mapping) else schema if isinstance(schema, list) else ():
+        _refuse_slow(inner)
 
 
 def _reason(error: str) -> str:

@@ -38,7 +38,9 @@ class Vocabulary:
     def name(self, token: int) -> str:
         """The token for people to read; an unfinished letter is U+FFFD."""
         spelled = self.spelled(token)
-        return self._written(token) if spelled is None else spelled.decode(errors="replace")
+        if spelled is None:
+            return str(self._added[token].content) if token in self._added else ""
+        return spelled.decode(errors="replace")
 
     def spelled(self, token: int) -> bytes | None:
         """What it adds to the text in UTF-8, of which it may begin or end amid a letter; None when it adds nothing."""
