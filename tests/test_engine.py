@@ -146,12 +146,12 @@ def test_news_comes_in_the_order_of_the_stages(clips: tuple[Path, Path]) -> None
     qa = VideoQA(MODEL, device="cpu", on_progress=news.append)
     answer = qa.ask(QUESTION, videos=clips, num_frames=2, max_new_tokens=5)
     assert news[:6] == [
+        Progress("load", MODEL, 0, 1, "models"),
+        Progress("load", MODEL, 1, 1, "models"),
         Progress("decode", "even.mp4", 0, None, "frames"),
         Progress("decode", "even.mp4", 2, 2, "frames"),
         Progress("decode", "uneven.webm", 0, None, "frames"),
         Progress("decode", "uneven.webm", 2, 2, "frames"),
-        Progress("load", MODEL, 0, 1, "models"),
-        Progress("load", MODEL, 1, 1, "models"),
     ]
     tokens = [report.done for report in news[6:]]
     assert {(report.stage, report.subject, report.unit) for report in news[6:]} == {("generate", MODEL, "tokens")}

@@ -125,9 +125,9 @@ def test_ids_pixels_and_tokens_are_those_of_plain_transformers(
     qa, model = ours
     videos = tuple(lossless_videos[number] for number in case.videos)
     pictures = tuple(images[number] for number in case.images)
-    messages, _ = qa.read(
+    messages = qa.read(
         VideoQuestion(question=case.question, videos=videos, images=pictures, sampling=Sampling(num_frames=FRAMES))
-    )
+    ).messages
     encoded = model.preprocessor.encode(model.preprocessor.prompt(messages))
     generation = model.generate(messages, GenerationOptions(max_new_tokens=NEW), ignore_progress)
     answer = qa.ask(case.question, videos, pictures, num_frames=FRAMES, max_new_tokens=NEW)

@@ -167,7 +167,7 @@ def options_of(model: str | Path, options: EngineOptions) -> ModelOptions | Remo
         first = error.errors()[0]
         name = str(first["loc"][0])
         value = "of no use" if name in ("api_key", "base_url") else repr(first["input"])  # those may hold secrets
-        raise ModelError(f"{name} is {value}: {first['msg']}", hint="Give it as VideoQA describes it.") from None
+        raise ModelError(f"{name} is {value}: {first['msg'].removeprefix('Value error, ')}", hint="Give it as VideoQA describes it.") from None
     if isinstance(made, ModelOptions):
         made.check(model)
     return made

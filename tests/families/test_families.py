@@ -43,8 +43,9 @@ def test_the_tokens_pixels_and_answer_are_those_of_the_documented_call(loaded: L
     generation = loaded.ours.generate(loaded.messages(media), GenerationOptions(max_new_tokens=8), ignore_progress)
     assert list(generation.said.tokens) == new
     assert generation.said.text == loaded.processor.decode(new, skip_special_tokens=True).strip()
-    assert generation.visual_tokens >= len(media)
-    assert generation.visual_tokens + generation.text_tokens == by_hand["input_ids"].shape[1]
+    usage = generation.usage
+    assert usage.visual_tokens >= len(media)
+    assert usage.visual_tokens + usage.text_tokens == by_hand["input_ids"].shape[1]
 
 
 @pytest.mark.parametrize("media", CASES.values(), ids=CASES)

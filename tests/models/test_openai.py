@@ -15,9 +15,11 @@ from PIL import Image
 
 from tests.serving import Failure, ModelServer, serve_model
 from video_tool import Progress, Settings, VideoAnswer, VideoQA
+from video_tool.answer import ModelInfo
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.errors import MissingDependencyError, ModelError, QuestionError
-from video_tool.models.openai import OpenAIModel, RemoteOptions
+from video_tool.model_options import RemoteOptions
+from video_tool.models.openai import OpenAIModel
 
 QUESTION = "What happens in the video?"
 TOGETHER = 30
@@ -44,14 +46,15 @@ def test_the_same_answer_over_http(server: ModelServer, builtin_qa: VideoQA, vid
         "text_tokens": prompt,
         "new_tokens": here.usage.new_tokens,
     }
-    assert there.model.model_dump() == {
-        "id": "openai:small",
-        "revision": None,
-        "device": server.base_url,
-        "dtype": None,
-        "attention": None,
-        "takes": "images" if video_format == "frames" else "video",
-    }
+    assert there.model == ModelInfo(
+        id="openai:small",
+        revision=None,
+        device=server.base_url,
+        dtype=None,
+        attention=None,
+        takes="images" if video_format == "frames" else "video",
+        kind="chat",
+    )
     assert VideoAnswer.model_validate_json(there.model_dump_json()) == there
 
 
@@ -228,7 +231,7 @@ def test_the_key(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_models_of_a_server(server: ModelServer) -> None:
-    model = OpenAIModel("openai:any", RemoteOptions(server.base_url))
+    model = OpenAIModel("openai:any", RemoteOptions(base_url=server.base_url))
     assert model.models() == ("small",)
 
 
@@ -245,12 +248,12 @@ def test_the_models_of_a_server(server: ModelServer) -> None:
     ],
 )
 def test_arguments_that_make_no_sense(arguments: Any) -> None:
-    with pytest.raises(QuestionError, match=next(iter(arguments))):
+    with pytest.raises(ModelError, match=next(iter(arguments))):
         VideoQA("openai:small", **{"base_url": "http://127.0.0.1:1/v1", **arguments}).load()
 
 
 def test_arguments_of_models_of_another_kind() -> None:
-    with pytest.raises(QuestionError, match="base_url"):
+    with pytest.raises(ModelError, match="base_url"):
         VideoQA("builtin", base_url="http://127.0.0.1:1/v1")
     with pytest.raises(QuestionError, match="names no model"):
         VideoQA("openai:", base_url="http://127.0.0.1:1/v1").load()
