@@ -13,10 +13,10 @@ from transformers import LlavaForConditionalGeneration
 from video_tool import Settings, TokenLogprob, VideoQA
 from video_tool.builtin import CHECKPOINT, DEMO_VIDEO
 from video_tool.frames import Media, read_video
-from video_tool.models.hardware import choose_hardware
+from video_tool.model_options import ModelOptions
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
-from video_tool.prompt import build_prompt, place_media
+from video_tool.prompt import place_media
 from video_tool.question import GenerationOptions, Sampling
 
 SETTINGS = Settings(num_frames=2, allowed_roots=(DEMO_VIDEO.parent,))
@@ -27,13 +27,13 @@ class SideBySide:
     """One question to our model, and to Transformers alone with the same checkpoint."""
 
     def __init__(self, checkpoint: Path) -> None:
-        self.ours = TransformersModel(checkpoint, None, choose_hardware("cpu", "float32", "eager"))
+        self.ours = TransformersModel(checkpoint, ModelOptions(device="cpu", dtype="float32", attention="eager"))
         self.plain = LlavaForConditionalGeneration.from_pretrained(
             checkpoint, dtype=torch.float32, attn_implementation="eager"
         )
         media = Media((read_video(DEMO_VIDEO, Sampling(num_frames=2), SETTINGS),))
         self.messages = (place_media(QUESTION, media),)
-        self.inputs = self.ours.encode(build_prompt(self.messages, self.ours.processor, self.ours.style))
+        self.inputs = self.ours.preprocessor.encode(self.ours.preprocessor.prompt(self.messages))
 
     def said(self, **options: Any) -> tuple[list[int], tuple[TokenLogprob, ...]]:
         asked = GenerationOptions(logprobs=True, **options)
