@@ -139,7 +139,7 @@ def test_a_model_on_a_server(run: Run) -> None:
         assert done.stdout == "A red\n"
         assert "cut off after 2 new tokens" in done.stderr
         done = run(*asked, "--device", "cpu", "--base-url", server.base_url)
-        assert done.returncode == 2
+        assert done.returncode == 6
         assert "runs on a server" in _only_line(done)
 
 
