@@ -65,6 +65,7 @@ class ModelServer:
         failures: what is answered next, one request after another, before the model is asked again.
         before_answer: called when a request has been read.
         before_piece: called before each piece of a stream is sent.
+        keeps_logprobs: whether it takes no notice of requests for log-probabilities, as some servers do.
         left: set when a client had gone before its answer was whole.
     """
 
@@ -77,6 +78,7 @@ class ModelServer:
     failures: deque[Failure] = field(default_factory=deque)
     before_answer: Callable[[], object] = lambda: None
     before_piece: Callable[[], object] = lambda: None
+    keeps_logprobs: bool = False
     left: threading.Event = field(default_factory=threading.Event)
 
 
@@ -160,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._event({"choices": [{"index": 0, "delta": {"content": piece}}]})
 
         answer = _ask(self.served.qa, body, send)
-        told = [token.model_dump(mode="json") for token in answer.logprobs]
+        told = [] if self.served.keeps_logprobs else [token.model_dump(mode="json") for token in answer.logprobs]
         last = {"index": 0, "delta": {}, "finish_reason": answer.finish_reason}
         self._event({"choices": [last | ({"logprobs": {"content": told}} if told else {})]})
         if body.get("stream_options", {}).get("include_usage"):

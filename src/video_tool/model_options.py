@@ -165,9 +165,9 @@ def options_of(model: str | Path, options: EngineOptions) -> ModelOptions | Remo
         made = kind.model_validate({name: value for name, value in options.items() if name in kind.model_fields})
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
+        name, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
         value = "of no use" if name in ("api_key", "base_url") else repr(first["input"])  # those may hold secrets
-        raise ModelError(f"{name} is {value}: {first['msg'].removeprefix('Value error, ')}", hint="Give it as VideoQA describes it.") from None
+        raise ModelError(f"{name} is {value}: {why}", hint="Give it as VideoQA describes it.") from None
     if isinstance(made, ModelOptions):
         made.check(model)
     return made

@@ -161,9 +161,7 @@ class TurnReader:
                     if not error.max_frames or any(sampling.fit == "error" for sampling in samplings):
                         raise
                     samplings = [_reduced(sampling, error.max_frames) for sampling in samplings]
-                    warnings = (
-                        f"the model's context holds {error.max_frames} frames of each video, not all asked for",
-                    )
+                    warnings = (f"only {error.max_frames} frames of each video fit into the model's context",)
                     messages = measured()
             size = used.model.frame_size
             media = [each.read(sampling, lambda: size) for each, sampling in zip(fetched, samplings, strict=True)]

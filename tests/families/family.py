@@ -64,7 +64,7 @@ class Family:
     equal_images: bool = False
     times: Callable[[list[float]], list[str]] | None = None
     max_frames: int | None = None
-    kinds: tuple[str, ...] = ("chat",)
+    kinds: tuple[str, ...] = ("chat", "base")
     needs: tuple[str, ...] = ("torchvision",)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,13 @@ import torch
 
 from tests.families.loaded import QUESTION, Loaded, image, video
 from video_tool import FrameSequence
-from video_tool.errors import PromptError
+from video_tool.errors import ContextLengthError, PromptError
 from video_tool.frames import Frames, read_video
 from video_tool.model_options import ModelOptions
+from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.transformers import TransformersModel
 from video_tool.progress import ignore_progress
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions, Sampling
 from video_tool.settings import Settings
 
@@ -162,9 +165,35 @@ def test_the_most_frames(loaded: Loaded) -> None:
     most = loaded.tested.max_frames
     assert loaded.ours.preprocessor.family.max_frames == most
     if most is not None:
-        with pytest.raises(PromptError, match=str(most)) as caught:
-            loaded.encoded([video(frames=most + 1, total=most + 1, size=(4, 4), ceiling=most + 1)])
-        assert f"num_frames={most}" in caught.value.hint
+        many = video(frames=most + 1, total=most + 1, size=(4, 4), ceiling=most + 1)
+        with pytest.raises(ContextLengthError, match=str(most)) as caught:
+            loaded.ours.preprocessor.check_length(loaded.messages([many]), 1)
+        assert caught.value.max_frames == most
+
+
+def test_the_context_is_counted_to_the_token_and_without_pixels(loaded: Loaded) -> None:
+    """Where a prompt is one token too long for the model, fewer frames fit, and one more than those does not."""
+
+    def asked(frames: int) -> tuple[Message, ...]:
+        shown = video(frames=frames, size=(70, 120))
+        black = replace(shown, images=np.broadcast_to(np.uint8(0), shown.images.shape))
+        return loaded.messages([black])
+
+    def length(frames: int) -> int:
+        shown = loaded.encoded([video(frames=frames, size=(70, 120))])
+        return int(shown["input_ids"].shape[1])
+
+    new, most = 5, 8
+    config = deepcopy(loaded.model.config)
+    config.get_text_config().max_position_embeddings = length(most) + new - 1
+    small = Preprocessor(loaded.processor, config)
+    with pytest.raises(ContextLengthError) as caught:
+        small.check_length(asked(most), new)
+    fitting = caught.value.max_frames
+    assert 0 < fitting < most
+    small.check_length(asked(fitting), new)
+    assert length(fitting) + new < length(most) + new <= length(fitting + 1) + new
+    assert str(length(most)) in caught.value.message
 
 
 SHAPES: tuple[tuple[list[tuple[int, int]], list[tuple[int, int, int]]], ...] = (

@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from pydantic import BaseModel, Field
 
 from tests.serving import Failure, ModelServer, serve_model
-from video_tool import Progress, Settings, VideoAnswer, VideoQA
+from video_tool import FrameSequence, Progress, Settings, VideoAnswer, VideoQA
 from video_tool.answer import ModelInfo
 from video_tool.builtin import DEMO_VIDEO
-from video_tool.errors import MissingDependencyError, ModelError, QuestionError
+from video_tool.errors import MissingDependencyError, ModelError, QuestionError, ServerError
 from video_tool.model_options import RemoteOptions
 from video_tool.models.openai import OpenAIModel
 
@@ -278,3 +280,31 @@ def test_the_package_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDependencyError) as caught:
         VideoQA("openai:small", base_url="http://127.0.0.1:1/v1").load()
     assert "video-tool[openai]" in caught.value.hint
+
+
+class Spelled(BaseModel):
+    """What a random-weight model can be held to."""
+
+    cats: int = Field(ge=0, le=9)
+
+
+def test_structured_answers_and_likelihoods_are_asked_of_the_server(checkpoint: Path) -> None:
+    here = VideoQA(checkpoint, device="cpu")
+    options: Any = {"response_format": Spelled, "logprobs": True, "top_logprobs": 2, "max_new_tokens": 40}
+    given = FrameSequence(np.full((2, 44, 44, 3), 40, np.uint8), fps=1)
+    with serve_model(here) as server:
+        there = remote(server).ask("How many cats?", [given], **options)
+        request = server.requests[-1]
+    assert request["response_format"]["json_schema"]["strict"] is True
+    assert (request["logprobs"], request["top_logprobs"]) == (True, 2)
+    assert isinstance(there.parsed, Spelled)
+    assert there.parsed == Spelled.model_validate_json(there.text)
+    assert len(there.logprobs) == there.usage.new_tokens
+    assert all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in there.logprobs)
+    assert bytes(byte for token in there.logprobs for byte in token.bytes or ()).decode().strip() == there.text
+
+
+def test_a_server_that_keeps_likelihoods_to_itself(server: ModelServer) -> None:
+    server.keeps_logprobs = True
+    with pytest.raises(ServerError, match="does not tell how likely"):
+        remote(server).ask(QUESTION, videos=[DEMO_VIDEO], logprobs=True, max_new_tokens=1)

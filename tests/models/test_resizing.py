@@ -73,6 +73,8 @@ def test_a_processor_that_does_more_or_less_gets_whole_frames(images: object) ->
 def test_the_engine_reads_frames_in_the_models_size(qa: VideoQA, lossless_videos: tuple[Path, Path]) -> None:
     assert frame_size(processor()) == FrameSize(SIDE, SIDE, 3)
     qa.ask("What?", videos=lossless_videos, num_frames=1, max_new_tokens=1)  # loads the model
-    (message,) = qa.read(VideoQuestion(question="What?", videos=lossless_videos, sampling=Sampling(num_frames=4))).messages
+    (message,) = qa.read(
+        VideoQuestion(question="What?", videos=lossless_videos, sampling=Sampling(num_frames=4))
+    ).messages
     assert [video.images.shape for video in message.videos] == [(4, SIDE, SIDE, 3)] * 2
     assert [(video.info.width, video.info.height) for video in message.videos] == [(64, 64), (96, 64)]

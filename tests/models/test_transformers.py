@@ -57,7 +57,9 @@ def test_generation_ends_where_the_tokens_allowed_do(qa: VideoQA) -> None:
 def test_generation_ends_where_the_model_says_so(tmp_path: Path, qa: VideoQA) -> None:
     """An end token that the model is known to say: the third of its answer."""
     model = TransformersModel(qa.model, ModelOptions(device="cpu"))
-    messages = qa.read(VideoQuestion(question="What moves?", videos=(video(),), sampling=Sampling(num_frames=2))).messages
+    messages = qa.read(
+        VideoQuestion(question="What moves?", videos=(video(),), sampling=Sampling(num_frames=2))
+    ).messages
     said = model.generate(messages, GenerationOptions(max_new_tokens=6), ignore_progress).said.tokens
     end = said[2]
     ending = write(tmp_path, end_tokens=(end,))

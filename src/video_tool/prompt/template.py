@@ -26,11 +26,22 @@ class TemplateStyle:
         takes: `images` — a video becomes one image placeholder a frame; `video` — it stays one video placeholder.
         image_token: what stands for one image in the text.
         video_token: what stands for one video in the text; empty for families that take images.
+        around_image: what chat templates put before and behind an image's placeholder, and base models saw there, too.
+        around_video: the same for a video's.
     """
 
     takes: Literal["images", "video"]
     image_token: str
     video_token: str = ""
+    around_image: tuple[str, str] = ("", "")
+    around_video: tuple[str, str] = ("", "")
+
+    def written(self, kind: Literal["image", "video"]) -> str:
+        """What stands for an image or a video in a text that no chat template writes."""
+        token, (before, behind) = (
+            (self.image_token, self.around_image) if kind == "image" else (self.video_token, self.around_video)
+        )
+        return f"{before}{token}{behind}"
 
 
 @dataclass(frozen=True)
@@ -144,8 +155,7 @@ def _written_out(content: list[dict[str, Any]], style: TemplateStyle) -> list[di
 
 
 def _text_of(content: list[dict[str, Any]], style: TemplateStyle) -> str:
-    tokens = {"image": style.image_token, "video": style.video_token}
-    return "".join(item["text"] if item["type"] == "text" else tokens[item["type"]] for item in content)
+    return "".join(item["text"] if item["type"] == "text" else style.written(item["type"]) for item in content)
 
 
 def _completion(roles: Sequence[str], contents: Sequence[list[dict[str, Any]]], style: TemplateStyle) -> str:

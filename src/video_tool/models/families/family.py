@@ -23,6 +23,9 @@ from video_tool.prompt import Message, Prompt, TemplateStyle
 if TYPE_CHECKING:
     import torch
 
+_USUAL = (360, 640)
+"""Height and width of frames that processors are tried with."""
+
 _MISFITS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 """What processors raise when they don't get what they were made for, or were configured for another model."""
 
@@ -158,17 +161,32 @@ class Family:
     def estimate(self, prompt: Prompt) -> int:
         """About how many tokens `encode` would make of a prompt; of its frames, their number and size is looked at."""
         shapes = [(len(video.images), *video.images.shape[1:3]) for video in prompt.videos]
-        visual = self.visual_tokens([image.shape[:2] for image in prompt.images], shapes)
+        sizes = [image.shape[:2] for image in prompt.images]
         words = len(self.processor.tokenizer.encode(prompt.text))
-        return words + int(visual * self._growth)
+        try:
+            of_images = self.visual_tokens(sizes, []) * (1 + self._beside_images) if sizes else 0
+            first, each = self._beside_frames if shapes else (0, 0)
+        except _MISFITS as error:
+            raise self.misfit(error) from error
+        of_videos = self.visual_tokens([], shapes) if shapes else 0
+        return words + int(of_images + of_videos + sum(first + each * count for count, _, _ in shapes))
 
     @cached_property
-    def _growth(self) -> float:
-        """All tokens that a placeholder becomes, by the visual ones among them; others are times, and ends of rows."""
-        frames = noise(2, 360, 640)
-        media: tuple[Any, Any] = (tuple(frames), ()) if self.style.takes == "images" else ((), (_as_video(frames),))
-        ids = self._process(self._placeholders(len(media[0]), len(media[1])), *media)["input_ids"]
-        return float(ids.shape[1]) / max(self.visual(ids), 1)
+    def _beside_images(self) -> float:
+        """How many tokens, for each visual one, the processor writes besides: ends of rows, and such."""
+        ids = self._process(self._placeholders(2, 0), tuple(noise(2, *_USUAL)), ())["input_ids"]
+        visual = self.visual(ids)
+        return (int(ids.shape[1]) - visual) / max(visual, 1)
+
+    @cached_property
+    def _beside_frames(self) -> tuple[float, float]:
+        """How many tokens the processor writes besides the visual ones for a video, and more for each frame: times."""
+        found: list[int] = []
+        for count in (2, 6):
+            ids = self._process(self._placeholders(0, 1), (), (_as_video(noise(count, *_USUAL)),))["input_ids"]
+            found.append(int(ids.shape[1]) - self.visual(ids))
+        each = (found[1] - found[0]) / 4
+        return found[0] - 2 * each, each
 
     def _uneven(self, prompt: Prompt) -> PromptError | None:
         """Where the media are at fault: processors that stack them fail with videos of different lengths."""
@@ -212,13 +230,24 @@ class Family:
         """A processor with a video processor and a video token takes videos; the others take images."""
         image_token, video_token = (self._token(f"{kind}_token") for kind in ("image", "video"))
         if video_token and getattr(self.processor, "video_processor", None) is not None:
-            return TemplateStyle("video", image_token, video_token)
+            return TemplateStyle("video", image_token, video_token, self._around("image"), self._around("video"))
         if image_token and getattr(self.processor, "image_processor", None) is not None:
-            return TemplateStyle("images", image_token)
+            return TemplateStyle("images", image_token, around_image=self._around("image"))
         raise CheckpointError(
             f"{self._name} takes neither images nor videos",
             hint="Use a vision-language checkpoint, such as llava-hf/llava-interleave-qwen-0.5b-hf.",
         )
+
+    def _around(self, kind: str) -> tuple[str, str]:
+        """The tokens that mark where an image or video begins and ends, where the processor does not write them."""
+        found: list[str] = []
+        for side in ("start", "end"):
+            names = (f"{each}_{side}_token_id" for each in (kind, "vision"))
+            number = next((each for name in names if isinstance(each := getattr(self.config, name, None), int)), None)
+            if number is None:
+                return "", ""
+            found.append(str(self.processor.tokenizer.convert_ids_to_tokens(number)))
+        return found[0], found[1]
 
     def _token(self, name: str) -> str:
         tokenizer = getattr(self.processor, "tokenizer", None)
