@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -76,6 +76,9 @@ class ModelState:
     state: str
     cache: str | None
     cache_free_bytes: int | None
+    kind: str | None = None
+    takes: str | None = None
+    context_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -244,8 +247,9 @@ def _model_state(model: str) -> ModelState:
     existing = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), None)
     free = shutil.disk_usage(existing).free if existing else None
 
-    def state(words: str) -> ModelState:
-        return ModelState(model, words, str(cache), free)
+    def state(words: str, *, here: bool = True) -> ModelState:
+        found = ModelState(model, words, str(cache), free)
+        return _with_ways(found) if here else found
 
     if model == "builtin":
         if any(CHECKPOINT.glob("*.safetensors")):
@@ -270,7 +274,17 @@ def _model_state(model: str) -> ModelState:
         raise ModelNotFoundError(
             f"{model} is not downloaded, and HF_HUB_OFFLINE forbids to", hint="Unset it, or try --model builtin"
         )
-    return state("not here: the first question downloads it")
+    return state("not here: the first question downloads it", here=False)
+
+
+def _with_ways(found: ModelState) -> ModelState:
+    """How a checkpoint that is here wants to be asked; its weights are not read for that."""
+    from video_tool.models.loading import inspect
+
+    asked = inspect(found.id)
+    style = asked.family.style
+    takes = style.video_token or f"{style.image_token} for each frame"
+    return replace(found, kind=asked.kind, takes=takes, context_tokens=asked.context_tokens)
 
 
 def _look_at_hardware(found: Diagnosis) -> None:

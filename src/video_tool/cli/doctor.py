@@ -106,6 +106,11 @@ def _devices(found: Diagnosis) -> Rows:
 def _choice(found: Diagnosis) -> Rows:
     if found.model:
         yield "", "model", f"{_escaped(found.model.id)} [dim]({_escaped(found.model.state)})[/dim]"
+    if found.model and found.model.kind:
+        yield "", "kind", found.model.kind
+        yield "", "takes", _escaped(found.model.takes or "")
+        if found.model.context_tokens:
+            yield "", "context", f"{found.model.context_tokens} tokens"
     if found.model and found.model.cache:
         free = found.model.cache_free_bytes
         space = f" [dim]({free / 2**30:.1f} GiB free)[/dim]" if free is not None else ""

@@ -55,6 +55,13 @@ Start = Annotated[
 End = Annotated[
     float | None, typer.Option(help="Seconds: look at nothing from this moment on.", rich_help_panel=_SAMPLING)
 ]
+Fit = Annotated[
+    Literal["error", "reduce"],
+    typer.Option(
+        help="When the frames don't fit into the model's context: error says how many would, reduce takes so many.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -122,6 +129,14 @@ TrustRemoteCode = Annotated[
 ]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Ask the hub for nothing: its cache has all.", rich_help_panel=_LOADING)
+]
+Kind = Annotated[
+    Literal["instruct", "chat", "base"] | None,
+    typer.Option(
+        help="How the model wants to be asked; a base model goes on with the question. Found out by default.",
+        show_default=False,
+        rich_help_panel=_HARDWARE,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -57,6 +57,7 @@ def _how(model: ModelInfo) -> Iterator[str]:
     """Where the model ran, and what was done to it."""
     yield model.device if model.device_map is None else " + ".join(dict.fromkeys(model.device_map.values()))
     yield from filter(None, (model.dtype, model.attention))
+    yield model.kind
     if model.quantization:
         yield model.quantization
     if model.adapter:

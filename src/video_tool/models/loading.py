@@ -17,10 +17,11 @@ from video_tool.models.fitting import model_too_large
 from video_tool.models.hardware import Hardware, choose_hardware
 from video_tool.models.hub import Files, find_adapter, find_checkpoint
 from video_tool.models.lora import check_adapter, put_on
+from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.quantization import quantization_config
 from video_tool.models.remote_code import needs_its_code, refuse_foreign_code
 from video_tool.models.sharing import Shared
-from video_tool.progress import OnProgress, Progress
+from video_tool.progress import OnProgress, Progress, ignore_progress
 
 _FOR_FAMILIES = ("torchvision", "num2words", "timm")
 """What some families need: video processors and some image processors, SmolVLM2's prompts, PerceptionLM's tower."""
@@ -88,6 +89,18 @@ def load(model: str | Path, options: ModelOptions, on_progress: OnProgress) -> L
         raise
     on_progress(Progress("load", str(model), 1, 1, "models"))
     return loaded
+
+
+def inspect(model: str | Path) -> Preprocessor:
+    """How a checkpoint wants to be asked, without its weights. Nothing is fetched. Raises as `load` does."""
+    options = ModelOptions(device="cpu", offline=True)
+    checkpoint = find_checkpoint(model, options, ignore_progress)
+    _check_files(model, checkpoint.folder)
+    with _typed_errors(model, options, choose_hardware(options), checkpoint.folder), _without_bars():
+        from transformers import AutoConfig, AutoProcessor
+
+        processor = AutoProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
+        return Preprocessor(processor, AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True))
 
 
 def _load(

@@ -33,6 +33,7 @@ class Preprocessor:
         processor: the checkpoint's.
         family: how it takes videos and images.
         kind: how the model wants to be asked.
+        context_tokens: what prompt and answer may have together; None when the model does not say.
         frame_size: the size to which it resizes every frame, when it does nothing else before it scales the pixels.
     """
 
@@ -49,8 +50,8 @@ class Preprocessor:
             )
         self.kind: ModelKind = kind or find_kind(processor)
         self.frame_size = frame_size(processor) if self.family.style.takes == "images" else None
-        context = getattr(config.get_text_config(), "max_position_embeddings", None)
-        self._window = ContextWindow(self.family, context, self.prompt)
+        self.context_tokens: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+        self._window = ContextWindow(self.family, self.context_tokens, self.prompt)
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
         """The text that stands for a conversation, and its media. Raises as `build_prompt` does."""
