@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.serve import serve
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.builtin.clips import random_clip, render, write_video
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+ALLOWED = {"VIDEO_TOOL_ALLOWED_HOSTS": "127.0.0.1"}  # where these tests have their server
+
+Run = Callable[..., tuple[str, str]]
 
 
-def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_alone(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
-        env=os.environ | {"VIDEO_TOOL_ALLOWED_HOSTS": "127.0.0.1"},  # where these tests have their server
+        env=os.environ | ALLOWED,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs an example in this process, where torch needs to be imported once for all tests: stdout and stderr."""
+
+    def run_it(name: str, *arguments: str) -> tuple[str, str]:
+        for variable, value in ALLOWED.items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        capfd.readouterr()
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capfd.readouterr()
+
+    return run_it
 
 
 def clip(path: Path, motion: str) -> str:
@@ -35,7 +56,7 @@ def clip(path: Path, motion: str) -> str:
 
 
 def test_ask_local() -> None:
-    done = run("ask_local.py")
+    done = run_alone("ask_local.py")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "A red circle is first moving right, then growing."
@@ -43,30 +64,28 @@ def test_ask_local() -> None:
     assert len(lines) == 9
 
 
-def test_ask_url() -> None:
+def test_ask_url(run: Run) -> None:
     with serve() as site:
-        done = run("ask_url.py", site.put("/clips/demo.mp4", DEMO_VIDEO.read_bytes(), content_type="video/mp4"))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+        out, err = run("ask_url.py", site.put("/clips/demo.mp4", DEMO_VIDEO.read_bytes(), content_type="video/mp4"))
+    assert out.splitlines() == [
         "A red circle is first moving right, then growing.",
         "  8 frames of demo.mp4, 4.0 s long",
     ]
-    assert f"of {DEMO_VIDEO.stat().st_size:,} bytes" in done.stderr
+    assert f"of {DEMO_VIDEO.stat().st_size:,} bytes" in err
 
 
 def test_ask_url_says_what_to_do_when_there_is_nothing() -> None:
     with serve() as site:
-        done = run("ask_url.py", site.put("/gone.mp4", b"", status=404))
+        done = run_alone("ask_url.py", site.put("/gone.mp4", b"", status=404))
     assert done.returncode == 1
     assert done.stdout == ""
     assert "Check the address." in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_compare_two_videos(tmp_path: Path) -> None:
-    done = run("compare_two_videos.py", clip(tmp_path / "one.mp4", "left"), clip(tmp_path / "two.mp4", "shrinking"))
-    assert done.returncode == 0, done.stderr
-    answers = [line.split("  (")[0].strip() for line in done.stdout.splitlines()[1::2]]
+def test_compare_two_videos(run: Run, tmp_path: Path) -> None:
+    out, _ = run("compare_two_videos.py", clip(tmp_path / "one.mp4", "left"), clip(tmp_path / "two.mp4", "shrinking"))
+    answers = [line.split("  (")[0].strip() for line in out.splitlines()[1::2]]
     assert answers == [
         "In the first video it is moving left. In the second video it is shrinking. So no.",
         "A blue square is moving left.",

@@ -1,20 +1,37 @@
+import io
+import logging
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+from unittest.mock import patch
 
 import av
 import numpy as np
 import pytest
+
+from video_tool.cli import main
 
 _OURS = ("VIDEO_TOOL_", "HF_", "TRANSFORMERS_")
 _STYLES = ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS")  # typer draws as on a terminal when it sees these
 
 
 class Run(Protocol):
-    """Runs `video-tool`, as a program of its own; for how long is up to pytest's one limit for a test."""
+    """Runs `video-tool`; for how long is up to pytest's one limit for a test."""
+
+    def __call__(
+        self, *args: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+class Program(Protocol):
+    """Runs `video-tool`, or other code, as a program of its own."""
 
     def __call__(
         self, *args: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, code: str | None = None
@@ -42,7 +59,46 @@ def environment(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture
-def run(environment: dict[str, str]) -> Run:
+def run(environment: dict[str, str], capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
+    """In this process, where torch needs to be imported once for all tests.
+
+    Tests of what a process has to itself (signals, pipes, what gets imported, what other packages print, variables that
+    they read when they are imported) take `program`.
+    """
+
+    def run_it(
+        *args: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = list(map(os.fspath, args))
+        capfdbinary.readouterr()
+        with _as_if_alone(environment | (env or {}), stdin), pytest.raises(SystemExit) as left:
+            main(command)
+        out, err = capfdbinary.readouterr()
+        assert isinstance(left.value.code, int)
+        return subprocess.CompletedProcess(command, left.value.code, out.decode(), err.decode())
+
+    return run_it
+
+
+@contextmanager
+def _as_if_alone(environment: dict[str, str], stdin: bytes) -> Iterator[None]:
+    """Lends the command line a process as it finds one, and takes back what it does to it."""
+    root, terminate = logging.getLogger(), signal.getsignal(signal.SIGTERM)
+    with (
+        patch.dict(os.environ, environment, clear=True),
+        patch.object(tempfile, "tempdir", None),  # where TMPDIR says
+        patch.object(root, "handlers", list(root.handlers)),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
+        warnings.catch_warnings(),
+    ):
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, terminate)
+
+
+@pytest.fixture
+def program(environment: dict[str, str]) -> Program:
     def run_it(
         *args: str | Path, stdin: bytes = b"", env: dict[str, str] | None = None, code: str | None = None
     ) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Program
 from video_tool.cli.app import app
 from video_tool.errors import VideoToolError
 
@@ -39,36 +39,36 @@ def _tree(error: type[VideoToolError]) -> Iterator[type[VideoToolError]]:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["--version"], ["nonsense"]])
-def test_what_needs_no_video_loads_nothing_heavy(run: Run, arguments: list[str]) -> None:
+def test_what_needs_no_video_loads_nothing_heavy(program: Program, arguments: list[str]) -> None:
     code = f"from video_tool.cli import main\ntry:\n    main({arguments})\nexcept SystemExit:\n    pass{PRINT_MODULES}"
-    modules = set(run(code=code).stdout.splitlines()[-1].split())
+    modules = set(program(code=code).stdout.splitlines()[-1].split())
 
     assert "video_tool.cli.app" in modules
     assert modules & HEAVY == set()
 
 
-def test_the_package_is_imported_without_anything_heavy(run: Run) -> None:
-    modules = set(run(code=f"import video_tool{PRINT_MODULES}").stdout.split())
+def test_the_package_is_imported_without_anything_heavy(program: Program) -> None:
+    modules = set(program(code=f"import video_tool{PRINT_MODULES}").stdout.split())
 
     assert modules & (HEAVY | {"pydantic", "rich", "typer"}) == set()
 
 
-def test_version(run: Run) -> None:
-    done = run("--version")
+def test_version(program: Program) -> None:
+    done = program("--version")
 
     assert re.fullmatch(r"video-tool \d+\.\d+\.\d+\n", done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["probe", "a.mp4", "b.mp4"], ["ask", "?", "--num-frames", "x"]])
-def test_a_wrong_command_line_is_usage(run: Run, arguments: list[str]) -> None:
-    done = run(*arguments)
+def test_a_wrong_command_line_is_usage(program: Program, arguments: list[str]) -> None:
+    done = program(*arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage: video-tool" in done.stderr
 
 
-def test_an_unexpected_error_is_a_traceback(run: Run) -> None:
+def test_an_unexpected_error_is_a_traceback(program: Program) -> None:
     code = """
 from video_tool.cli.app import app, main
 @app.command()
@@ -76,14 +76,14 @@ def broken() -> None:
     raise ZeroDivisionError("a bug")
 main(["broken"])
 """
-    done = run(code=code)
+    done = program(code=code)
 
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
     assert done.stderr.endswith("ZeroDivisionError: a bug\n")
 
 
-def test_an_error_is_one_line_whatever_is_in_it(run: Run) -> None:
+def test_an_error_is_one_line_whatever_is_in_it(program: Program) -> None:
     code = r"""
 from video_tool.cli.app import app, main
 from video_tool.errors import OutOfMemoryError
@@ -92,7 +92,7 @@ def broken() -> None:
     raise OutOfMemoryError("two\nlines, \x1b[31mred\x1b[0m, \udce9 and [bold]", hint="Do so.")
 main(["broken"])
 """
-    done = run(code=code)
+    done = program(code=code)
 
     assert done.returncode == 6
     assert done.stderr == "video-tool: two lines, \\x1b[31mred\\x1b[0m, \\udce9 and [bold]. Do so\n"

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 import video_tool
-from tests.cli.conftest import Run
+from tests.cli.conftest import Program, Run
 from tests.serve import serve
 from tests.serving import serve_model
 from video_tool import VideoQA
@@ -89,8 +89,8 @@ def test_settings_are_shown_as_their_variables_are_written(tmp_path: Path) -> No
     assert "VIDEO_TOOL_ALLOWED_DOMAINS" in table
 
 
-def test_a_model_that_is_to_be_downloaded(run: Run, tmp_path: Path) -> None:
-    found = _findings(run("doctor", "--json"))
+def test_a_model_that_is_to_be_downloaded(program: Program, tmp_path: Path) -> None:
+    found = _findings(program("doctor", "--json"))
 
     assert found["ready"] is True
     assert found["model"]["id"] == DEFAULT_MODEL
@@ -99,7 +99,7 @@ def test_a_model_that_is_to_be_downloaded(run: Run, tmp_path: Path) -> None:
     assert any("research only" in note for note in found["notes"])
 
 
-def test_a_model_that_is_downloaded(run: Run, tmp_path: Path) -> None:
+def test_a_model_that_is_downloaded(program: Program, tmp_path: Path) -> None:
     model = tmp_path / "hf" / "hub" / "models--some--model"
     snapshot = model / "snapshots" / "0123"
     snapshot.mkdir(parents=True)
@@ -107,14 +107,21 @@ def test_a_model_that_is_downloaded(run: Run, tmp_path: Path) -> None:
     (snapshot / "model.safetensors").write_bytes(b"")
     (model / "refs").mkdir()
     (model / "refs" / "main").write_text("0123")
+    code = """
+from contextlib import suppress
+from video_tool.cli import main
+for model in ("some/model", "other/model"):
+    with suppress(SystemExit):
+        main(["doctor", "--json", "--model", model])
+    print("---")
+"""
+    done = program(code=code, env={"HF_HUB_OFFLINE": "1"})
 
-    offline = {"HF_HUB_OFFLINE": "1"}
-
-    found = _findings(run("doctor", "--json", "--model", "some/model", env=offline))
-    assert found["model"]["state"] == "downloaded"
-    found = _findings(run("doctor", "--json", "--model", "other/model", env=offline))
-    assert found["ready"] is False
-    assert "other/model is not downloaded" in found["problems"][0]
+    assert done.stderr == ""
+    here, elsewhere = map(json.loads, done.stdout.split("---\n")[:2])
+    assert here["model"]["state"] == "downloaded"
+    assert elsewhere["ready"] is False
+    assert "other/model is not downloaded" in elsewhere["problems"][0]
 
 
 def test_the_model_in_the_package() -> None:
@@ -181,16 +188,17 @@ def test_a_server_that_is_none(tmp_path: Path) -> None:
             assert "base_url" in problem
 
 
-@pytest.mark.parametrize("package", ["torch", "decord"])
-def test_a_package_that_cannot_be_imported(run: Run, package: str) -> None:
+def test_packages_that_cannot_be_imported(program: Program) -> None:
     # `None` is how Python itself notes that a module is not to be had.
-    done = run(code=f"import sys\nsys.modules[{package!r}] = None\nfrom video_tool.cli import main\nmain(['doctor'])")
+    none = "import sys\nsys.modules['torch'] = sys.modules['decord'] = None\n"
+    done = program(code=f"{none}from video_tool.cli import main\nmain(['doctor'])")
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert re.search(rf"✗ +{package}2? can't be imported", done.stdout.partition("Missing")[2])
+    for package in ("torch", "decord2"):
+        assert re.search(rf"✗ +{package} can't be imported", done.stdout.partition("Missing")[2])
 
 
-def test_a_package_that_is_missing_or_too_old(run: Run, tmp_path: Path) -> None:
+def test_a_package_that_is_missing_or_too_old(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Metadata earlier on the path wins: another release of ours, which wants what nobody has.
     metadata = tmp_path / "path" / "video_tool-9.0.dist-info" / "METADATA"
     metadata.parent.mkdir(parents=True)
@@ -199,10 +207,8 @@ def test_a_package_that_is_missing_or_too_old(run: Run, tmp_path: Path) -> None:
         "Requires-Dist: typer>=999.1\nRequires-Dist: no-such-package>=2\nRequires-Dist: rich>=1.0\n"
         'Provides-Extra: more\nRequires-Dist: no-such-extra>=1; extra == "more"\n'
     )
-    code = (
-        f"import sys\nsys.path.insert(0, {str(tmp_path / 'path')!r})\nfrom video_tool.cli import main\nmain(['doctor'])"
-    )
-    done = run(code=code)
+    monkeypatch.syspath_prepend(tmp_path / "path")
+    done = run("doctor")
     missing = done.stdout.partition("Missing")[2]
 
     assert (done.returncode, done.stderr) == (1, "")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Program, Run
 from tests.serve import Site, serve
 
 
@@ -17,8 +17,8 @@ def site(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path:
         yield site
 
 
-def test_the_path_that_is_printed_holds_the_file(run: Run, site: Site) -> None:
-    done = run("fetch", f"{site.url}/cats.mp4?token=SECRET")
+def test_the_path_that_is_printed_holds_the_file(program: Program, run: Run, site: Site) -> None:
+    done = program("fetch", f"{site.url}/cats.mp4?token=SECRET")
 
     assert done.returncode == 0
     assert done.stdout == f"{Path.cwd() / 'cats.mp4'}\n"

@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Program, Run
 from video_tool.cli.options import read_timestamps
 from video_tool.errors import QuestionError
 from video_tool.frames.report import VideoReport
 
 
-def test_probe_tells_what_is_known(run: Run, video: Path) -> None:
-    done = run("probe", video, "--json")
+def test_probe_tells_what_is_known(program: Program, video: Path) -> None:
+    done = program("probe", video, "--json")
 
     report = VideoReport.model_validate_json(done.stdout)
     assert (done.returncode, done.stderr) == (0, "")
@@ -64,24 +64,24 @@ def test_a_video_elsewhere_is_refused_with_what_allows_it(run: Run, video: Path,
     assert allowed.returncode == 0
 
 
-def test_a_video_on_stdin(run: Run, video: Path) -> None:
-    done = run("probe", "-", "--json", stdin=video.read_bytes())
+def test_a_video_on_stdin(program: Program, video: Path) -> None:
+    done = program("probe", "-", "--json", stdin=video.read_bytes())
 
     assert done.returncode == 0
     assert '"total_frames": 10' in done.stdout
 
 
-def test_a_name_that_is_no_text(run: Run, video: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_no_text(program: Program, video: Path, tmp_path: Path) -> None:
     copy = tmp_path / os.fsdecode(b"caf\xe9 [red].mp4")
     try:
         copy.write_bytes(video.read_bytes())
     except OSError:
         pytest.skip("this file system takes text only")
-    done = run("probe", copy, "--json")
+    done = program("probe", copy, "--json")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert '"width": 64' in done.stdout
-    assert "[red]" in run("frames", copy, "-o", tmp_path / "sheet.png").stderr
+    assert "[red]" in program("frames", copy, "-o", tmp_path / "sheet.png").stderr
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.webp", "WEBP")])

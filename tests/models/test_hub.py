@@ -1,7 +1,7 @@
 """Checkpoints from the Hugging Face hub: fetched once, found in the cache, and given up on at once.
 
-The hub is a server of the test's own, asked from a process of its own: Hugging Face's clients read
-the environment once.
+The hub is a server of the tests' own, asked from processes of their own: Hugging Face's clients read
+the environment once. One process answers the questions of several tests.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,23 +26,60 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NOWHERE = "http://127.0.0.1:1"
 BESIDES = ("pytorch_model.bin", "consolidated.safetensors", "model.fp16.safetensors", "README.md")
 
-ASK = """
+ANSWER = """
 import json, sys, threading, numpy
 from video_tool import VideoQA
 from video_tool.errors import ModelNotFoundError
-news = []
-def listen(report):
-    assert threading.current_thread() is threading.main_thread()
-    news.append(report)
-try:
-    picture = numpy.zeros((9, 9, 3), "uint8")
-    qa = VideoQA(sys.argv[1], device="cpu", on_progress=listen, **json.loads(sys.argv[2]))
-    answer = qa.ask("What?", images=[picture], max_new_tokens=2)
-    print(answer.model.model_dump_json())
-    print(json.dumps([[report.subject, report.done, report.total] for report in news if report.unit == "bytes"]))
-except ModelNotFoundError as error:
-    print(error.retryable, error.message, error.hint, sep="|")
+def ask(name, options):
+    news = []
+    def listen(report):
+        assert threading.current_thread() is threading.main_thread()
+        news.append(report)
+    try:
+        picture = numpy.zeros((9, 9, 3), "uint8")
+        qa = VideoQA(name, device="cpu", on_progress=listen, **options)
+        answer = qa.ask("What?", images=[picture], max_new_tokens=2)
+        told = [[report.subject, report.done, report.total] for report in news if report.unit == "bytes"]
+        return {"info": answer.model.model_dump(), "news": told}
+    except ModelNotFoundError as error:
+        return {"retryable": error.retryable, "message": error.message, "hint": error.hint}
+for line in sys.stdin:
+    print(json.dumps(ask(*json.loads(line))), flush=True)
 """
+
+
+class Client:
+    """A process that asks models about a picture, one question after another."""
+
+    def __init__(self, env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("w") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", ANSWER],
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+
+    def ask(self, name: str, **options: object) -> dict[str, Any]:
+        """Which model answered and what was told of its download, or the error."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([name, options]) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, self.log.read_text()
+        return json.loads(line)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            self._process.stdin.close()  # type: ignore[union-attr]
+        assert self._process.returncode == 0
 
 
 class Hub(ThreadingHTTPServer):
@@ -93,15 +131,56 @@ class _Answers(BaseHTTPRequestHandler):
         """Keeps the tests' output clean."""
 
 
-@pytest.fixture
-def hub(tmp_path: Path, checkpoint: Path) -> Iterator[Hub]:
-    folder = shutil.copytree(checkpoint, tmp_path / "hub")
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Hub]:
+    folder = shutil.copytree(checkpoint, tmp_path_factory.mktemp("hub") / "llava")
     for name in BESIDES:
         (folder / name).write_bytes(b"of no use")
     with Hub(folder) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture
+def hub(running: Hub) -> Hub:
+    """It has been asked for nothing yet."""
+    running.asked.clear()
+    return running
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def cache(kept: Path) -> Path:
+    """The cache of the clients, with nothing in it."""
+    for entry in kept.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    return kept
+
+
+@pytest.fixture(scope="module")
+def online(running: Hub, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with Client(environment(running.url, kept), tmp_path_factory.mktemp("online") / "stderr") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def cut_off(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client with no hub where it looks for one."""
+    with Client(environment(NOWHERE, kept), tmp_path_factory.mktemp("cut-off") / "stderr") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def offline(running: Hub, kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client that the environment tells not to ask the hub."""
+    env = environment(running.url, kept) | {"HF_HUB_OFFLINE": "1"}
+    with Client(env, tmp_path_factory.mktemp("offline") / "stderr") as client:
+        yield client
 
 
 def environment(endpoint: str, cache: Path) -> dict[str, str]:
@@ -109,70 +188,61 @@ def environment(endpoint: str, cache: Path) -> dict[str, str]:
     return kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"}
 
 
-def ask(
-    endpoint: str, cache: Path, name: str, *, env: dict[str, str] | None = None, **options: object
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", ASK, name, json.dumps(options)]
-    env = environment(endpoint, cache) | (env or {})
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-
-
-def test_a_model_is_fetched_once_and_then_needs_no_hub(tmp_path: Path, hub: Hub) -> None:
-    fetched = ask(hub.url, tmp_path / "cache", "some/llava")
-    info, news = map(json.loads, fetched.stdout.splitlines())
-    assert (info["id"], info["revision"]) == ("some/llava", COMMIT)
+def test_a_model_is_fetched_once_and_then_needs_no_hub(hub: Hub, cache: Path, online: Client, cut_off: Client) -> None:
+    fetched = online.ask("some/llava")
+    assert (fetched["info"]["id"], fetched["info"]["revision"]) == ("some/llava", COMMIT)
     size = sum(file.stat().st_size for file in hub.folder.iterdir() if file.name not in BESIDES)
-    assert news[-1] == ["some/llava", size, size]
-    assert news == sorted(news)
-    assert "Loading weights" not in fetched.stderr
-    assert "Fetching" not in fetched.stderr
+    assert fetched["news"][-1] == ["some/llava", size, size]
+    assert fetched["news"] == sorted(fetched["news"])
     files = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
     assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"} <= files
     assert not files & set(BESIDES)
+    for bar in ("Loading weights", "Fetching"):
+        assert bar not in online.log.read_text()
 
-    cached = ask(NOWHERE, tmp_path / "cache", "some/llava")
-    assert cached.stdout.splitlines() == [json.dumps(info, separators=(",", ":")), "[]"]
-    assert "retry" not in cached.stderr.lower()
+    assert cut_off.ask("some/llava") == {"info": fetched["info"], "news": []}
+    assert "retry" not in cut_off.log.read_text().lower()
 
 
 @pytest.mark.parametrize(("name", "revision"), [("some/llava", "no-such-branch"), ("nobody/no-such-model", None)])
-def test_what_the_hub_does_not_have(tmp_path: Path, hub: Hub, name: str, revision: str | None) -> None:
-    retryable, message, hint = ask(hub.url, tmp_path / "cache", name, revision=revision).stdout.strip().split("|")
-    assert retryable == "False"
-    assert message.startswith(f"{name} can't be found")
-    assert "--model builtin" in hint
+def test_what_the_hub_does_not_have(hub: Hub, cache: Path, online: Client, name: str, revision: str | None) -> None:
+    error = online.ask(name, revision=revision)
+    assert error["retryable"] is False
+    assert error["message"].startswith(f"{name} can't be found")
+    assert "--model builtin" in error["hint"]
 
 
-def test_an_unreachable_hub_is_given_up_on_at_once(tmp_path: Path) -> None:
-    done = ask(NOWHERE, tmp_path, "nobody/no-such-model")
-    retryable, message, hint = done.stdout.strip().split("|")
-    assert retryable == "True"
-    assert "nobody/no-such-model" in message
-    assert "--model builtin" in hint
-    assert "retry" not in done.stderr.lower()
+def test_an_unreachable_hub_is_given_up_on_at_once(cache: Path, cut_off: Client) -> None:
+    error = cut_off.ask("nobody/no-such-model")
+    assert error["retryable"] is True
+    assert "nobody/no-such-model" in error["message"]
+    assert "--model builtin" in error["hint"]
+    assert "retry" not in cut_off.log.read_text().lower()
 
 
-def test_a_model_whose_terms_nobody_accepted(tmp_path: Path, hub: Hub) -> None:
-    retryable, message, hint = ask(hub.url, tmp_path / "cache", "nobody/gated").stdout.strip().split("|")
-    assert retryable == "False"
-    assert message.startswith("nobody/gated is given only to those who accept its terms")
-    assert "sign in" in hint
+def test_a_model_whose_terms_nobody_accepted(hub: Hub, cache: Path, online: Client) -> None:
+    error = online.ask("nobody/gated")
+    assert error["retryable"] is False
+    assert error["message"].startswith("nobody/gated is given only to those who accept its terms")
+    assert "sign in" in error["hint"]
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])
-def test_offline_nothing_is_asked_of_the_hub(tmp_path: Path, hub: Hub, how: str) -> None:
-    offline: dict[str, object] = {"offline": True} if how == "option" else {"env": {"HF_HUB_OFFLINE": "1"}}
-    retryable, message, hint = ask(hub.url, tmp_path / "cache", "some/llava", **offline).stdout.strip().split("|")
-    assert retryable == "False"
-    assert message.startswith("some/llava is not in the hub's cache")
-    assert "offline" in hint
+def test_offline_nothing_is_asked_of_the_hub(
+    hub: Hub, cache: Path, online: Client, request: pytest.FixtureRequest, how: str
+) -> None:
+    client = online if how == "option" else request.getfixturevalue("offline")
+    options = {"offline": True} if how == "option" else {}
+    error = client.ask("some/llava", **options)
+    assert error["retryable"] is False
+    assert error["message"].startswith("some/llava is not in the hub's cache")
+    assert "offline" in error["hint"]
     assert hub.asked == []
 
-    online = ask(hub.url, tmp_path / "cache", "some/llava").stdout.splitlines()[0]
+    fetched = online.ask("some/llava")
     hub.asked.clear()
     revision = COMMIT if how == "option" else None
-    cached = ask(hub.url, tmp_path / "cache", "some/llava", revision=revision, **offline)
-    assert cached.stdout.splitlines() == [online, "[]"]
+    assert client.ask("some/llava", revision=revision, **options) == {"info": fetched["info"], "news": []}
     assert hub.asked == []
 
 
@@ -195,20 +265,25 @@ except KeyboardInterrupt:
 def test_the_command_line_tells_the_hub_nothing_and_takes_its_options(tmp_path: Path, hub: Hub) -> None:
     picture = tmp_path / "picture.png"
     Image.new("RGB", (9, 9)).save(picture)
-    command = [sys.executable, "-m", "video_tool", "ask", "What?", "--image", str(picture), "--json"]
-    options = ["--model", "some/llava", "--revision", "main", "--max-new-tokens", "2", "--device", "cpu"]
+    command = ["ask", "What?", "--image", str(picture), "--json", "--max-new-tokens", "2", "--device", "cpu"]
+    program = [sys.executable, "-m", "video_tool", *command, "--model", "some/llava", "--revision", "main"]
     env = environment(hub.url, tmp_path / "cache") | {"VIDEO_TOOL_ALLOWED_ROOTS": str(tmp_path)}
-    done = subprocess.run([*command, *options], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(program, env=env, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["model"]["revision"] == COMMIT
     assert done.stderr == ""
     assert not any("agent" in path for path in hub.asked)
     hub.asked.clear()
-    options[options.index("main")] = COMMIT  # what a commit holds never changes: with it, nothing is asked
-    again = subprocess.run([*command, *options], env=env, capture_output=True, text=True, check=True)
+
+    code = f"""
+from contextlib import suppress
+from video_tool.cli import main
+with suppress(SystemExit):
+    main({[*command, "--model", "some/llava", "--revision", COMMIT]})
+main({[*command, "--model", "some/other", "--offline"]})
+"""
+    again = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert json.loads(again.stdout)["text"] == json.loads(done.stdout)["text"]
-    assert hub.asked == []
-    other = tmp_path / "none"
-    env["HF_HUB_CACHE"] = str(other)
-    refused = subprocess.run([*command, *options, "--offline"], env=env, capture_output=True, text=True, check=False)
-    assert refused.returncode == 6
-    assert "offline" in refused.stderr
+    assert hub.asked == []  # what a commit holds never changes: with it, nothing is asked
+    assert again.returncode == 6
+    assert again.stderr.startswith("video-tool: some/other is not in the hub's cache")
+    assert "offline" in again.stderr

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.checkpoints import write_checkpoint
@@ -27,11 +28,21 @@ AUTO_MAP = {"AutoConfig": "own.Config", "AutoModelForImageTextToText": "own.Mode
 
 ASK = """
 import sys, numpy
+from pathlib import Path
 from video_tool import VideoQA
-model, trusted = sys.argv[1], sys.argv[2] or None
-qa = VideoQA(model, device="cpu", trust_remote_code=trusted)
-answer = qa.ask("What?", images=[numpy.zeros((9, 9, 3), "uint8")], max_new_tokens=8)
-print(answer.text.encode(), answer.model.remote_code)
+from video_tool.errors import UntrustedCodeError
+model, modules = sys.argv[1:]
+def ask(trusted):
+    try:
+        qa = VideoQA(model, device="cpu", trust_remote_code=trusted)
+        answer = qa.ask("What?", images=[numpy.zeros((9, 9, 3), "uint8")], max_new_tokens=8)
+        print(ascii(answer.text), answer.model.remote_code, sep="|", end="|")
+    except UntrustedCodeError as error:
+        print(type(error).__name__, None, sep="|", end="|")
+    print(any(path for folder in (model, modules) for path in Path(folder).rglob("it-ran")))
+ask(None)
+ask(model)
+ask(None)
 """
 
 
@@ -45,13 +56,6 @@ def ran(*folders: Path) -> bool:
     return any(any(folder.rglob("it-ran")) for folder in folders)
 
 
-def ask(folder: Path, modules: Path, trusted: str) -> str:
-    env = os.environ | {"HF_MODULES_CACHE": str(modules), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", ASK, str(folder), trusted]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    return done.stdout or done.stderr.splitlines()[-1]
-
-
 def test_code_that_nobody_asked_for_does_not_run(tmp_path: Path) -> None:
     folder = with_code(tmp_path / "own")
     with pytest.raises(UntrustedCodeError, match="code of its own, which has not been run") as caught:
@@ -61,14 +65,17 @@ def test_code_that_nobody_asked_for_does_not_run(tmp_path: Path) -> None:
     assert not ran(tmp_path)
 
 
-def test_code_that_is_asked_for_by_name_runs(tmp_path: Path, checkpoint: Path) -> None:
+def test_code_that_is_asked_for_by_name_runs(tmp_path: Path, qa: VideoQA) -> None:
     folder, modules = with_code(tmp_path / "own"), tmp_path / "modules"
-    assert "UntrustedCodeError" in ask(folder, modules, "")
-    assert not ran(folder, modules)
-    text, trusted = ask(folder, modules, str(folder)).rsplit(maxsplit=1)
-    assert trusted == "True"
-    assert ran(folder, modules)
-    assert [text, "False"] == ask(checkpoint, modules, "").rsplit(maxsplit=1)
+    env = os.environ | {"HF_MODULES_CACHE": str(modules), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", ASK, str(folder), str(modules)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+    before, asked_for, after = (line.rsplit("|", 2) for line in done.stdout.splitlines())
+    assert before == ["UntrustedCodeError", "None", "False"]
+    plain = qa.ask("What?", images=[np.zeros((9, 9, 3), np.uint8)], max_new_tokens=8)
+    assert plain.model.remote_code is False
+    assert asked_for == [ascii(plain.text), "True", "True"]
+    assert after[0] == "UntrustedCodeError"
 
 
 def test_a_checkpoint_that_can_do_without_its_code_does(tmp_path: Path) -> None:
