@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -19,22 +20,24 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import numpy as np
 import torch
 from other_renderer import write_random_video
 from rich.progress import track
-from tests.serving import serve_model
 
+from tests.serving import serve_model
 from video_tool import VideoQA
 from video_tool.builtin.answers import Shown
 from video_tool.builtin.clips import MOTIONS, random_clip, render, write_video
 from video_tool.builtin.dialogue import Turn, random_conversation
 
 REPORT = Path("docs/builtin-accuracy.md")
+_HEADED = re.compile(r"(?ms)^(## (.+?)\n.*?)(?=^## |\Z)")
 QUESTIONS = 1000
 SEED = 2026
 CODECS = {
@@ -168,20 +171,25 @@ def replace_facts(shown: Shown, rng: np.random.Generator) -> Shown:
     return Shown(shown.medium, clip.shape, clip.colour, clip.motions if shown.motions else ())
 
 
-def main(questions: int = QUESTIONS) -> None:
-    report = [f"# How often the built-in model is right\n\n{__doc__.split(chr(10), 2)[2].strip()}\n"]
-    for renderer, title in (("own", "Videos of the project's own renderer"), ("other", "Videos of another program")):
-        outcomes = _ask(renderer, "conversation", questions)
-        report.append(_section(title, outcomes))
-        print(report[-1])
-    lines = ["## Through each way of asking\n", "| way | asked | right | |", "|---|---:|---:|---:|"]
+def main(questions: int = QUESTIONS, *titles: str) -> None:
+    """Writes the report, or of an older one the sections with these titles alone."""
+    sections = {title: text for text, title in _HEADED.findall(REPORT.read_text())} if titles else {}
+    for title in titles or SECTIONS:
+        sections[title] = f"## {title}\n\n{SECTIONS[title](questions)}\n"
+        print(sections[title])
+    REPORT.parent.mkdir(exist_ok=True)
+    head = f"# How often the built-in model is right\n\n{__doc__.split(chr(10), 2)[2].strip()}\n\n"
+    REPORT.write_text(head + "\n".join(sections[title] for title in SECTIONS))
+
+
+def ways(questions: int) -> str:
+    """A table of all ways of asking single questions."""
+    lines = ["| way | asked | right | |", "|---|---:|---:|---:|"]
     for way in ("ask", "stream", "openai", "choices"):
         outcomes = _ask("own", way, questions)
         lines.append(_row(f"`{way}`", len(outcomes), sum(outcome.right for outcome in outcomes)))
         print(lines[-1])
-    report.append("\n".join(lines) + "\n")
-    REPORT.parent.mkdir(exist_ok=True)
-    REPORT.write_text("\n".join(report))
+    return "\n".join(lines) + "\n"
 
 
 def _ask(renderer: str, way: str, questions: int) -> list[Outcome]:
@@ -198,9 +206,11 @@ def _ask(renderer: str, way: str, questions: int) -> list[Outcome]:
     return outcomes
 
 
-def _section(title: str, outcomes: list[Outcome]) -> str:
+def conversations(renderer: str, questions: int) -> str:
+    """How often answers in conversations are right, and when they are not."""
+    outcomes = _ask(renderer, "conversation", questions)
     right = sum(outcome.right for outcome in outcomes)
-    lines = [f"## {title}\n", f"**{right} of {len(outcomes)} right: {right / len(outcomes):.1%}**\n"]
+    lines = [f"**{right} of {len(outcomes)} right: {right / len(outcomes):.1%}**\n"]
     groups = (
         ("question", lambda o: o.kind),
         ("videos and images", lambda o: str(o.media)),
@@ -245,10 +255,6 @@ def _image(rng: np.random.Generator, folder: Path, shown: list[Shown]) -> Path:
     return path
 
 
-_OPEN = ExitStack()
-"""What stays open for as long as a process asks."""
-
-
 @cache
 def local_model() -> VideoQA:
     """One a process."""
@@ -258,10 +264,18 @@ def local_model() -> VideoQA:
 
 @cache
 def remote_model() -> VideoQA:
-    """The same behind a server, which each process has for itself."""
-    served = _OPEN.enter_context(serve_model(local_model()))
+    """The same behind a server, which each process has for itself, and ends before its threads are gone."""
+    stack = ExitStack()
+    served = stack.enter_context(serve_model(local_model()))
+    Finalize(None, stack.close, exitpriority=10)
     return VideoQA(f"openai:{served.name}", base_url=served.base_url)
 
 
+SECTIONS = {
+    "Videos of the project's own renderer": partial(conversations, "own"),
+    "Videos of another program": partial(conversations, "other"),
+    "Single questions, through each way of asking": ways,
+}
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]))
+    main(*map(int, sys.argv[1:2]), *sys.argv[2:])

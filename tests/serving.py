@@ -26,9 +26,9 @@ from PIL import Image
 
 from video_tool import FrameSequence, GenerationOptions, Sampling, Settings, VideoAnswer, VideoQA
 from video_tool.errors import ContextLengthError, VideoToolError
-from video_tool.frames import Frames, read_video
+from video_tool.frames import Frames, Media, read_video
 from video_tool.prompt import Message
-from video_tool.turn import Turn
+from video_tool.turn import Beginning, Turn
 
 FRAME = re.compile(r"Video (\d+) at (\d+\.\d\d) s:")
 VIDEO = re.compile(r"Video \d+, its frames at ([\d., ]+) s:")
@@ -208,7 +208,8 @@ def _ask(qa: VideoQA, body: dict[str, Any], on_text: Callable[[str], None] | Non
     if body.get("logprobs"):
         given |= {"logprobs": True, "top_logprobs": body.get("top_logprobs")}
     options = GenerationOptions(max_new_tokens=most, stop=tuple(body.get("stop") or ()), **given)
-    return qa.reply(Turn(messages, options, time.perf_counter()), on_text)
+    beginning = Beginning(messages[:-1], Media())
+    return qa.reply(Turn(beginning, (), messages[-1], options, time.perf_counter()), on_text)
 
 
 def _content(content: str | list[dict[str, Any]], metadata: dict[str, Any]) -> Iterator[str | Frames | Image.Image]:

@@ -77,9 +77,13 @@ def test_a_conversation_is_begun_with_as_much_as_fits(qa: VideoQA, long: Path) -
     conversation = qa.conversation([long], num_frames=50, fit="reduce")
     first = conversation.ask("What moves?", max_new_tokens=5)
     assert "only" in first.warnings[-1]
-    later = conversation.ask("And then?", max_new_tokens=5)
-    assert later.frames == first.frames
-    assert "left out" in later.warnings[-1]
+    shown = {frame.index for frame in first.frames}
+    longer = conversation.ask("And then? " * 9, max_new_tokens=5)
+    assert 10 < len(longer.frames) < len(shown)
+    assert {frame.index for frame in longer.frames} < shown
+    assert f"only {len(longer.frames)} frames of each video fit" in " ".join(longer.warnings)
+    assert "1 of the oldest turns is left out" in longer.warnings[-1]
+    assert conversation.ask("And then?", max_new_tokens=5).frames == longer.frames
 
 
 def test_words_leave_their_room(qa: VideoQA, long: Path) -> None:

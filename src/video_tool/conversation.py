@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from video_tool.answer import VideoAnswer
-from video_tool.errors import QuestionError
+from video_tool.errors import ContextLengthError, QuestionError
 from video_tool.prompt import Message
 from video_tool.question import AskOptions, ImageInput, Sampling, TurnOptions, VideoInput, VideoQuestion
 from video_tool.turn import Beginning, Exchange, Turn
@@ -56,10 +56,15 @@ class Conversation:
         Raises:
             VideoToolError: as `VideoQA.ask` does.
         """
-        turn, beginning, earlier = self._next(question, videos, images, options)
-        answer = self._qa.reply(turn)
-        self._keep(turn, beginning, earlier, answer)
-        return answer
+        turn = self._next(question, videos, images, options)
+        while True:
+            try:
+                answer = self._qa.reply(turn)
+            except ContextLengthError as error:  # of a server, which alone counts tokens
+                turn = turn.shorter(error)
+            else:
+                self._keep(turn, answer)
+                return answer
 
     async def aask(
         self,
@@ -79,11 +84,17 @@ class Conversation:
         **options: Unpack[TurnOptions],
     ) -> Generator[str | VideoAnswer]:
         """The next question's answer, as `VideoQA.stream` gives it; who leaves early has not asked it."""
-        turn, beginning, earlier = self._next(question, videos, images, options)
-        for piece in self._qa.reply_in_pieces(turn):
-            if not isinstance(piece, str):
-                self._keep(turn, beginning, earlier, piece)
-            yield piece
+        turn = self._next(question, videos, images, options)
+        while True:
+            try:
+                for piece in self._qa.reply_in_pieces(turn):
+                    if not isinstance(piece, str):
+                        self._keep(turn, piece)
+                    yield piece
+            except ContextLengthError as error:  # comes before the first piece
+                turn = turn.shorter(error)
+            else:
+                return
 
     async def astream(
         self,
@@ -93,16 +104,21 @@ class Conversation:
         **options: Unpack[TurnOptions],
     ) -> AsyncGenerator[str | VideoAnswer]:
         """`stream` for an event loop, which goes on between the pieces."""
-        turn, beginning, earlier = await asyncio.to_thread(self._next, question, videos, images, options)
-        async for piece in self._qa.areply_in_pieces(turn):
-            if not isinstance(piece, str):
-                self._keep(turn, beginning, earlier, piece)
-            yield piece
+        turn = await asyncio.to_thread(self._next, question, videos, images, options)
+        while True:
+            try:
+                async for piece in self._qa.areply_in_pieces(turn):
+                    if not isinstance(piece, str):
+                        self._keep(turn, piece)
+                    yield piece
+            except ContextLengthError as error:  # comes before the first piece
+                turn = turn.shorter(error)
+            else:
+                return
 
     def _next(
         self, question: str, videos: Sequence[VideoInput], images: Sequence[ImageInput], options: TurnOptions
-    ) -> tuple[Turn, Beginning, tuple[Exchange, ...]]:
-        """The turn, what the conversation was begun with, and the earlier turns that are still in it."""
+    ) -> Turn:
         began = time.perf_counter()
         asked = VideoQuestion.of(question, videos, images, AskOptions(**options))
         if asked.sampling == Sampling():
@@ -114,14 +130,12 @@ class Conversation:
             )
         self._qa.check(asked, shown_already=bool(self._turns or self._about.videos or self._about.images))
         if self._beginning is None:
-            turn, beginning = self._qa.reader().first(asked, self._about, began)
-            return turn, beginning, ()
-        turn, earlier = self._qa.reader().later(asked, self._beginning, self._turns, began)
-        return turn, self._beginning, earlier
+            return self._qa.reader().first(asked, self._about, began)
+        return self._qa.reader().later(asked, self._beginning, self._turns, began)
 
-    def _keep(self, turn: Turn, beginning: Beginning, earlier: tuple[Exchange, ...], answer: VideoAnswer) -> None:
+    def _keep(self, turn: Turn, answer: VideoAnswer) -> None:
         """Remembers a turn; what was read for it costs later turns nothing."""
         said = Message("assistant", (answer.text,))
-        self._beginning = beginning.kept()
-        self._turns = (*earlier, (turn.messages[-1].kept(), said))
+        self._beginning = turn.beginning.kept()
+        self._turns = (*turn.earlier, (turn.question.kept(), said))
         self.messages = (*self._beginning.lead, *(message for exchange in self._turns for message in exchange))

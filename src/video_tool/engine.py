@@ -210,7 +210,7 @@ class VideoQA:
         began = time.perf_counter()
         self.check(question)
         alone = question.model_copy(update={"videos": (), "images": ()})
-        return self.reader().first(alone, question, began)[0]
+        return self.reader().first(alone, question, began)
 
     def reader(self) -> TurnReader:
         """Reads what questions are about."""

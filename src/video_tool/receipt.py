@@ -43,7 +43,7 @@ def write_receipt(turn: Turn, generation: Generation, model: ModelInfo, load_sec
             generate=generation.generate_seconds,
             total=time.perf_counter() - turn.began,
         ),
-        warnings=(*(warning for video in videos for warning in video.warnings), *turn.warnings, *refused),
+        warnings=(*(warning for video in videos for warning in video.warnings), *turn.told(), *refused),
         model=model,
         finish_reason=said.finish_reason,
     )

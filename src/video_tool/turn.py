@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from video_tool.errors import ContextLengthError
@@ -20,25 +20,6 @@ Exchange = tuple[Message, Message]
 
 
 @dataclass(frozen=True)
-class Turn:
-    """All that the model needs to answer.
-
-    Attributes:
-        messages: all that was said so far, the user's question last.
-        options: how to generate.
-        began: `time.perf_counter()` when the question came in.
-        warnings: what the user should know, besides what the videos' own say.
-        load_seconds: spent on loading the model for it already.
-    """
-
-    messages: tuple[Message, ...]
-    options: GenerationOptions
-    began: float
-    warnings: tuple[str, ...] = ()
-    load_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
 class Beginning:
     """What a conversation is about, and what stays in it whatever is left out.
 
@@ -46,15 +27,100 @@ class Beginning:
         lead: system prompt and examples.
         media: the videos and images that it was begun with.
         warnings: what the user should know of all of them.
+        sampling: how the frames of its videos were chosen.
     """
 
     lead: tuple[Message, ...]
     media: Media
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
 
     def kept(self) -> Self:
         """The same for a later turn, which no longer spends time on getting it."""
         return replace(self, lead=tuple(message.kept() for message in self.lead), media=self.media.kept())
+
+    def thinned(self, error: ContextLengthError) -> Self:
+        """The same with fewer frames of each video, as `fit` allows. Raises the error where that is not to be."""
+        most = max((len(video.images) for video in self.media.videos), default=0)
+        count = min(error.max_frames or 0, most - 1)
+        if count < 1 or self.sampling.fit == "error":
+            raise error
+        media = replace(self.media, videos=tuple(video.thinned(count) for video in self.media.videos))
+        return replace(self, media=media, warnings=(*self.warnings, _reduced_to(count)))
+
+    def before(self, question: Message) -> Message:
+        """A question with the videos and images that the conversation was begun with."""
+        return replace(question, content=(*self.media.videos, *self.media.images, *question.content))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """All that the model needs to answer.
+
+    Attributes:
+        beginning: of the conversation, or of the only question.
+        earlier: the turns before this one, as many as are still in it.
+        question: what is asked; the first one shows what the conversation was begun with.
+        options: how to generate.
+        began: `time.perf_counter()` when the question came in.
+        warnings: what the user should know, besides what the videos' own say.
+        load_seconds: spent on loading the model for it already.
+        left_out: how many turns are left out, and how many videos with them.
+    """
+
+    beginning: Beginning
+    earlier: tuple[Exchange, ...]
+    question: Message
+    options: GenerationOptions
+    began: float
+    warnings: tuple[str, ...] = ()
+    load_seconds: float = 0.0
+    left_out: tuple[int, int] = (0, 0)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All that was said so far, the user's question last."""
+        return (*self.beginning.lead, *(message for turn in self.earlier for message in turn), self.question)
+
+    def told(self) -> tuple[str, ...]:
+        """All warnings, that of turns left out among them."""
+        turns, videos = self.left_out
+        if not turns:
+            return self.warnings
+        are = "is" if turns == 1 else "are"
+        with_videos = f", and {videos} {'video' if videos == 1 else 'videos'} with them" if videos else ""
+        text = f"the conversation has become too long for the model: {turns} of the oldest turns {are} left out"
+        return (*self.warnings, text + with_videos)
+
+    def shorter(self, error: ContextLengthError) -> Self:
+        """The same without the oldest turn; what the conversation was begun with moves in front of the next.
+
+        Args:
+            error: what the model says to this one.
+
+        Raises:
+            ContextLengthError: there is no earlier turn, or nothing would be left to talk about.
+        """
+        if not self.earlier:
+            raise error
+        rest = list(self.earlier[1:])
+        question = self.question
+        if rest:
+            rest[0] = (self.beginning.before(rest[0][0]), rest[0][1])
+        else:
+            question = self.beginning.before(question)
+        less = replace(self, earlier=tuple(rest), question=question)
+        if not any(message.videos or message.images for message in less.messages):
+            raise ContextLengthError(
+                error.message,
+                hint="The videos would no longer be seen: begin a new conversation.",
+                max_frames=error.max_frames,
+            ) from error
+        turns, videos = self.left_out
+        return replace(less, left_out=(turns + 1, videos + self._videos() - less._videos()))
+
+    def _videos(self) -> int:
+        return sum(len(message.videos) for message in self.messages)
 
 
 class TurnReader:
@@ -73,7 +139,7 @@ class TurnReader:
         self._on_progress = on_progress
         self._use_model = use_model
 
-    def first(self, question: VideoQuestion, about: VideoQuestion, began: float) -> tuple[Turn, Beginning]:
+    def first(self, question: VideoQuestion, about: VideoQuestion, began: float) -> Turn:
         """The first question of a conversation, or the only one.
 
         Args:
@@ -91,22 +157,20 @@ class TurnReader:
 
         groups = [about.model_copy(update={"videos": each.videos, "images": each.images}) for each in about.examples]
         media, warnings, load = self._read([*groups, about, question], write, question.generation)
+        *lead, message = write(media)
         *shown, begun, new = media
-        beginning = Beginning(
-            _lead(about, shown), begun, tuple(text for each in (*shown, begun) for text in each.warnings)
-        )
-        told = (*beginning.warnings, *new.warnings, *warnings)
-        return Turn(write(media), question.generation, began, told, load), beginning
+        of_beginning = tuple(warning for each in (*shown, begun) for warning in each.warnings)
+        beginning = Beginning(tuple(lead), begun, of_beginning, about.sampling)
+        told = (*of_beginning, *new.warnings, *warnings)
+        return Turn(beginning, (), message, question.generation, began, told, load)
 
-    def later(
-        self, question: VideoQuestion, beginning: Beginning, turns: Sequence[Exchange], began: float
-    ) -> tuple[Turn, tuple[Exchange, ...]]:
-        """A further question, and the earlier turns that still fit before it.
+    def later(self, question: VideoQuestion, beginning: Beginning, earlier: tuple[Exchange, ...], began: float) -> Turn:
+        """A further question, after as many of the earlier turns as still fit before it.
 
         Args:
             question: what is asked, and the videos and images that are new with it.
             beginning: of the conversation.
-            turns: the earlier ones, at least one.
+            earlier: the turns so far, at least one.
             began: `time.perf_counter()` when the question came in.
 
         Raises:
@@ -116,14 +180,24 @@ class TurnReader:
 
         def write(media: Sequence[Media]) -> tuple[Message, ...]:
             (new,) = media
-            return (*beginning.lead, _begun_with(beginning, place_media(question.question, new)))
+            return (*beginning.lead, beginning.before(place_media(question.question, new)))
 
-        ((new,), warnings, load) = self._read([question], write, question.generation)
+        while True:
+            try:
+                (new,), warnings, load = self._read([question], write, question.generation)
+                break
+            except ContextLengthError as error:
+                beginning = beginning.thinned(error)
         message = place_media(question.question, new)
-        kept, left_out = self._that_fit(beginning, tuple(turns), message, question.generation)
-        messages = _messages(beginning, kept, message)
-        told = (*beginning.warnings, *new.warnings, *warnings, *left_out)
-        return Turn(messages, question.generation, began, told, load), kept
+        told = (*beginning.warnings, *new.warnings, *warnings)
+        turn = Turn(beginning, earlier, message, question.generation, began, told, load)
+        with self._use_model() as used:
+            while True:
+                try:
+                    used.model.check_length(turn.messages, turn.options)
+                    return turn
+                except ContextLengthError as error:
+                    turn = turn.shorter(error)
 
     def _read(
         self,
@@ -148,52 +222,26 @@ class TurnReader:
                 for group in groups
             ]
 
-            def measured() -> tuple[Message, ...]:
-                return write([each.measure(sampling) for each, sampling in zip(fetched, samplings, strict=True)])
+            def measure() -> list[Media]:
+                return [each.measure(sampling) for each, sampling in zip(fetched, samplings, strict=True)]
 
-            messages = measured()  # a file that is no video is told before minutes are spent on a model
+            measured = measure()  # a file that is no video is told before minutes are spent on a model
             used = stack.enter_context(self._use_model())
             while True:
                 try:
-                    used.model.check_length(messages, options)
+                    used.model.check_length(write(measured), options)
                     break
                 except ContextLengthError as error:
-                    if not error.max_frames or any(sampling.fit == "error" for sampling in samplings):
+                    most = max((len(video.images) for media in measured for video in media.videos), default=0)
+                    count = min(error.max_frames or 0, most - 1)
+                    if count < 1 or any(sampling.fit == "error" for sampling in samplings):
                         raise
-                    samplings = [_reduced(sampling, error.max_frames) for sampling in samplings]
-                    warnings = (f"only {error.max_frames} frames of each video fit into the model's context",)
-                    messages = measured()
+                    samplings = [_reduced(sampling, count) for sampling in samplings]
+                    warnings = (_reduced_to(count),)
+                    measured = measure()
             size = used.model.frame_size
             media = [each.read(sampling, lambda: size) for each, sampling in zip(fetched, samplings, strict=True)]
             return media, warnings, used.load_seconds
-
-    def _that_fit(
-        self, beginning: Beginning, turns: tuple[Exchange, ...], question: Message, options: GenerationOptions
-    ) -> tuple[tuple[Exchange, ...], tuple[str, ...]]:
-        """Without as many of the oldest turns as the model can't hold, and what to say of it."""
-        kept = turns
-        with self._use_model() as used:
-            while kept:
-                messages = _messages(beginning, kept, question)
-                try:
-                    used.model.check_length(messages, options)
-                    break
-                except ContextLengthError as error:
-                    kept = _without_the_oldest(beginning, kept)
-                    if not _shows_anything(_messages(beginning, kept, question)):
-                        raise ContextLengthError(
-                            error.message,
-                            hint="The videos would no longer be seen: begin a new conversation.",
-                            max_frames=error.max_frames,
-                        ) from error
-        dropped = len(turns) - len(kept)
-        if not dropped:
-            return kept, ()
-        lost = _videos(_messages(beginning, turns, question)) - _videos(_messages(beginning, kept, question))
-        with_videos = f", and {lost} {'video' if lost == 1 else 'videos'} with them" if lost else ""
-        are = "is" if dropped == 1 else "are"
-        told = f"the conversation has become too long for the model: {dropped} of the oldest turns {are} left out"
-        return kept, (told + with_videos,)
 
 
 def _lead(about: VideoQuestion, shown: Sequence[Media]) -> tuple[Message, ...]:
@@ -204,33 +252,6 @@ def _lead(about: VideoQuestion, shown: Sequence[Media]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _messages(beginning: Beginning, turns: Sequence[Exchange], question: Message) -> tuple[Message, ...]:
-    last = question if turns else _begun_with(beginning, question)
-    return (*beginning.lead, *(message for turn in turns for message in turn), last)
-
-
-def _without_the_oldest(beginning: Beginning, turns: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
-    """One turn less; what the conversation was begun with moves in front of the next."""
-    rest = turns[1:]
-    if not rest:
-        return ()
-    (question, answer), *others = rest
-    return ((_begun_with(beginning, question), answer), *others)
-
-
-def _begun_with(beginning: Beginning, question: Message) -> Message:
-    media = beginning.media
-    return replace(question, content=(*media.videos, *media.images, *question.content))
-
-
-def _shows_anything(messages: Sequence[Message]) -> bool:
-    return any(message.videos or message.images for message in messages)
-
-
-def _videos(messages: Sequence[Message]) -> int:
-    return sum(len(message.videos) for message in messages)
-
-
 def _reduced(sampling: Sampling, most: int) -> Sampling:
     """So many frames of each video at the most."""
     if sampling.timestamps is not None:
@@ -238,3 +259,7 @@ def _reduced(sampling: Sampling, most: int) -> Sampling:
         count = min(most, len(asked))
         return sampling.model_copy(update={"timestamps": tuple(asked[i * len(asked) // count] for i in range(count))})
     return sampling.model_copy(update={"num_frames": most, "fps": None})
+
+
+def _reduced_to(count: int) -> str:
+    return f"only {count} {'frame' if count == 1 else 'frames'} of each video fit into the model's context"

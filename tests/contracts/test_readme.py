@@ -17,6 +17,7 @@ from video_tool.builtin import DEMO_VIDEO
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+ASKING = (ROOT / "docs/asking.md").read_text()
 COMMANDS = re.findall(r"^\$ (video-tool .*)$", README, re.MULTILINE)
 
 
@@ -27,6 +28,17 @@ def test_the_python_runs() -> None:
     lines = printed.getvalue().splitlines()
     assert lines[0] == "A red circle is first moving right, then growing."
     assert len(lines) == 1 + 6 + 1
+
+
+def test_the_page_on_asking_runs() -> None:
+    """From its first line to its last, as one would read it."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", ASKING, re.DOTALL))
+    known: dict[str, object] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code, "asking.md", "exec"), known)
+    assert "It is a circle." in printed.getvalue()
+    assert "It is red." in printed.getvalue()
+    assert known["answer"].model.kind == "base"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,6 +72,10 @@ def test_what_the_tree_names_is_there() -> None:
         assert (ROOT / "src/video_tool" / name).exists(), name
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target

@@ -19,7 +19,7 @@ from tests.serving import Failure, ModelServer, serve_model
 from video_tool import FrameSequence, Progress, Settings, VideoAnswer, VideoQA
 from video_tool.answer import ModelInfo
 from video_tool.builtin import DEMO_VIDEO
-from video_tool.errors import MissingDependencyError, ModelError, QuestionError, ServerError
+from video_tool.errors import ContextLengthError, MissingDependencyError, ModelError, QuestionError, ServerError
 from video_tool.model_options import RemoteOptions
 from video_tool.models.openai import OpenAIModel
 
@@ -308,3 +308,25 @@ def test_a_server_that_keeps_likelihoods_to_itself(server: ModelServer) -> None:
     server.keeps_logprobs = True
     with pytest.raises(ServerError, match="does not tell how likely"):
         remote(server).ask(QUESTION, videos=[DEMO_VIDEO], logprobs=True, max_new_tokens=1)
+
+
+def test_a_conversation_with_a_server_gets_shorter_when_it_says_so(server: ModelServer) -> None:
+    talk = remote(server).conversation([DEMO_VIDEO], num_frames=6)
+    talk.ask(QUESTION)
+    talk.ask(QUESTION)
+    before = len(server.requests)
+    full = Failure(400, {"message": "This model's maximum context length is 2 tokens.", "code": 400})
+    server.failures += [full]
+    third = talk.ask(QUESTION)
+    assert "1 of the oldest turns is left out" in third.warnings[-1]
+    rows = [len(request["messages"]) for request in server.requests[before:]]
+    assert rows == [5, 3]
+    server.failures += [full]
+    *_, last = talk.stream(QUESTION)
+    assert isinstance(last, VideoAnswer)
+    assert last.frames == third.frames
+    assert "left out" in last.warnings[-1]
+    server.failures += [full] * 3
+    with pytest.raises(ContextLengthError):
+        talk.ask(QUESTION)
+    assert talk.ask(QUESTION).text

@@ -37,7 +37,15 @@ class Frames:
         """The same for a later turn, which no longer spends time on getting it."""
         return replace(self, fetch_seconds=0.0, decode_seconds=0.0)
 
-    def first(self, count: int) -> Self:
-        """No more than so many frames of it, from the first one on."""
-        images, indices, timestamps = (each[:count] for each in (self.images, self.indices, self.timestamps))
-        return replace(self, images=images, indices=indices, timestamps=timestamps)
+    def thinned(self, count: int) -> Self:
+        """No more than so many of its frames, evenly spread."""
+        total = len(self.images)
+        if total <= count:
+            return self
+        kept = [i * total // count for i in range(count)]
+        return replace(
+            self,
+            images=self.images[kept],
+            indices=tuple(self.indices[i] for i in kept),
+            timestamps=tuple(self.timestamps[i] for i in kept),
+        )

@@ -86,7 +86,7 @@ def _most_frames(messages: Sequence[Message]) -> int:
 
 def _thinned(messages: Sequence[Message], count: int) -> list[Message]:
     """With no more than so many frames of each video."""
-    return [message.with_videos(lambda video: video.first(count)) for message in messages]
+    return [message.with_videos(lambda video: video.thinned(count)) for message in messages]
 
 
 def _noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -14,10 +14,10 @@ from PIL import Image
 from video_tool.answer import VideoInfo
 from video_tool.errors import CheckpointError, PromptError
 from video_tool.frames import Frames
+from video_tool.models.failures import first_line
 from video_tool.models.families.checking import check_encoded
 from video_tool.models.families.counting import Shape, Size, TokenCounter, noise
 from video_tool.models.families.metadata import video_metadata
-from video_tool.models.failures import first_line
 from video_tool.prompt import Message, Prompt, TemplateStyle
 
 if TYPE_CHECKING:
