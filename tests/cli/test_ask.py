@@ -147,7 +147,7 @@ def test_a_model_on_a_server(run: Run) -> None:
         asked = ("ask", WHAT, DEMO_VIDEO, "--num-frames", "6", "--model", "openai:small")
         done = run(*asked, "--base-url", server.base_url)
         assert (done.returncode, done.stdout) == (0, "A red circle is first moving right, then growing.\n")
-        assert re.search(rf"model +openai:small · {server.base_url} *\n", done.stderr)
+        assert re.search(rf"model +openai:small · {server.base_url} · chat *\n", done.stderr)
         assert re.search(r"tokens +41 prompt → 12 new", done.stderr)
         done = run(*asked, "--max-new-tokens", "2", env={"VIDEO_TOOL_BASE_URL": server.base_url})
         assert done.stdout == "A red\n"

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,14 +22,6 @@ from video_tool.cli.app import app
 from video_tool.settings import DEFAULT_MODEL, Settings
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    return folder
 
 
 def test_a_machine_that_has_all_is_ready(checkpoint: Path) -> None:
@@ -99,12 +92,9 @@ def test_a_model_that_is_to_be_downloaded(program: Program, tmp_path: Path) -> N
     assert any("research only" in note for note in found["notes"])
 
 
-def test_a_model_that_is_downloaded(program: Program, tmp_path: Path) -> None:
+def test_a_model_that_is_downloaded(program: Program, tmp_path: Path, checkpoint: Path) -> None:
     model = tmp_path / "hf" / "hub" / "models--some--model"
-    snapshot = model / "snapshots" / "0123"
-    snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_text("{}")
-    (snapshot / "model.safetensors").write_bytes(b"")
+    shutil.copytree(checkpoint, model / "snapshots" / "0123")
     (model / "refs").mkdir()
     (model / "refs" / "main").write_text("0123")
     code = """
@@ -119,7 +109,7 @@ for model in ("some/model", "other/model"):
 
     assert done.stderr == ""
     here, elsewhere = map(json.loads, done.stdout.split("---\n")[:2])
-    assert here["model"]["state"] == "downloaded"
+    assert (here["model"]["state"], here["model"]["kind"]) == ("downloaded", "chat")
     assert elsewhere["ready"] is False
     assert "other/model is not downloaded" in elsewhere["problems"][0]
 
