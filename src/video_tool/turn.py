@@ -222,14 +222,16 @@ class TurnReader:
                 for group in groups
             ]
 
-            def measure() -> list[Media]:
-                return [each.measure(sampling) for each, sampling in zip(fetched, samplings, strict=True)]
+            def measure() -> tuple[list[Media], tuple[Message, ...]]:
+                media = [each.measure(sampling) for each, sampling in zip(fetched, samplings, strict=True)]
+                return media, write(media)
 
-            measured = measure()  # a file that is no video is told before minutes are spent on a model
+            # a file that is no video, and words that don't go with them, are told before minutes are spent on a model
+            measured, messages = measure()
             used = stack.enter_context(self._use_model())
             while True:
                 try:
-                    used.model.check_length(write(measured), options)
+                    used.model.check_length(messages, options)
                     break
                 except ContextLengthError as error:
                     most = max((len(video.images) for media in measured for video in media.videos), default=0)
@@ -238,7 +240,7 @@ class TurnReader:
                         raise
                     samplings = [_reduced(sampling, count) for sampling in samplings]
                     warnings = (_reduced_to(count),)
-                    measured = measure()
+                    measured, messages = measure()
             size = used.model.frame_size
             media = [each.read(sampling, lambda: size) for each, sampling in zip(fetched, samplings, strict=True)]
             return media, warnings, used.load_seconds
