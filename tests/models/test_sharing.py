@@ -104,8 +104,19 @@ def test_an_engine_that_is_gone_keeps_nothing(folder: Path) -> None:
 
 def test_unloading_what_is_not_loaded_does_nothing(folder: Path) -> None:
     qa = VideoQA(folder, device="cpu")
-    qa.unload()
-    qa.unload()
+    collected: list[str] = []
+
+    def hear(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            collected.append(phase)
+
+    gc.callbacks.append(hear)
+    try:
+        qa.unload()
+        qa.unload()
+        assert collected == []  # which would hold up everybody, for nothing
+    finally:
+        gc.callbacks.remove(hear)
     assert ask(qa).text
 
 

@@ -77,11 +77,12 @@ class HeldModel:
     def unload(self) -> None:
         """Lets go of the model: at once, or when the questions that it answers right now have their answers."""
         with self._state:
-            self._model = None
+            loaded, self._model = self._model is not None, None
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-        give_back_memory()
+        if loaded:  # else there is nothing to give back, and looking for it holds up a large process
+            give_back_memory()
 
     def _loaded(self, load: Callable[[], VideoLanguageModel]) -> InUse:
         with self._loading:
