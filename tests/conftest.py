@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from tests.checkpoints import write_checkpoint
@@ -24,6 +25,9 @@ def pytest_configure() -> None:
     # as many processes as cores run tests: threads of torch would wait for each other's core, and spin
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    # how long an example takes says more about what else the machine does
+    settings.register_profile("whenever", deadline=None)
+    settings.load_profile("whenever")
 
 
 @pytest.fixture(scope="session", autouse=True)

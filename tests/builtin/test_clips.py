@@ -57,7 +57,6 @@ def centres(shown: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array([[columns.mean() / width, rows.mean() / height] for rows, columns in map(np.nonzero, shown)])
 
 
-@settings(deadline=None)
 @given(clip=clips())
 def test_a_shape_stays_inside_and_keeps_its_size(clip: Clip) -> None:
     x, y, size, visible = tracks(clip, np.linspace(0, 1, 50, endpoint=False))
@@ -71,7 +70,6 @@ def test_a_shape_stays_inside_and_keeps_its_size(clip: Clip) -> None:
     assert (y <= 1 - half_height + 1e-9).all()
 
 
-@settings(deadline=None)
 @given(clip=clips())
 def test_every_motion_is_as_large_as_promised(clip: Clip) -> None:
     for leg in clip.legs:
@@ -92,7 +90,6 @@ def test_every_motion_is_as_large_as_promised(clip: Clip) -> None:
             assert (x, y) == (end_x, end_y)
 
 
-@settings(deadline=None)
 @given(clip=clips())
 def test_the_second_half_begins_where_the_first_ends(clip: Clip) -> None:
     assert 1 <= len(clip.legs) <= 2
@@ -101,13 +98,11 @@ def test_the_second_half_begins_where_the_first_ends(clip: Clip) -> None:
         assert clip.motions[0] != clip.motions[1]
 
 
-@settings(deadline=None)
 @given(clip=clips())
 def test_the_background_is_darker_than_the_shape(clip: Clip) -> None:
     assert max(max(rgb) for rgb in clip.look.backgrounds) < max(clip.look.rgb)
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     shape=st.sampled_from(SHAPES),
@@ -134,7 +129,7 @@ def test_everything_is_drawn_by_chance_alone() -> None:
     assert {len(clip.legs) for clip in many} == {1, 2}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), motion=st.sampled_from(list(DIRECTIONS)), shape=st.sampled_from(SHAPES))
 def test_the_pixels_move_and_reversed_they_move_back(seed: int, motion: str, shape: str) -> None:
     moved = centres(masks(one(motion, seed, shape=shape), TIMES))
@@ -144,7 +139,7 @@ def test_the_pixels_move_and_reversed_they_move_back(seed: int, motion: str, sha
         assert abs(way @ np.array(DIRECTIONS[shown])[::-1]) < SHORTEST_WAY / 2
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), motion=st.sampled_from(["growing", "shrinking"]), shape=st.sampled_from(SHAPES))
 def test_the_pixels_grow_and_reversed_they_shrink(seed: int, motion: str, shape: str) -> None:
     areas = masks(one(motion, seed, shape=shape), TIMES).sum(axis=(1, 2))
@@ -152,7 +147,7 @@ def test_the_pixels_grow_and_reversed_they_shrink(seed: int, motion: str, shape:
     assert large > 0.8 * LEAST_GROWTH**2 * small
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32))
 def test_what_stays_still_does_not_move(seed: int) -> None:
     shown = masks(one("still", seed), TIMES)
@@ -161,7 +156,7 @@ def test_what_stays_still_does_not_move(seed: int) -> None:
     assert shown.any(axis=(1, 2)).all()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32))
 def test_blinking_is_seen(seed: int) -> None:
     clip = one("blinking", seed)

@@ -55,7 +55,6 @@ def verdicts(answer: str) -> list[bool]:
     return [word.lower() == "yes" for word in re.findall(r"\b(yes|no)\b", answer, re.IGNORECASE)]
 
 
-@settings(deadline=None)
 @given(seed=seeds, shown=scenes)
 def test_answers_tell_of_nothing_that_is_not_shown(seed: int, shown: list[Shown]) -> None:
     turns = talk(seed, shown)
@@ -70,7 +69,6 @@ def test_answers_tell_of_nothing_that_is_not_shown(seed: int, shown: list[Shown]
         assert set(motions_in(turn.answer)) <= {motion for s in shown for motion in s.motions}
 
 
-@settings(deadline=None)
 @given(seed=seeds, shown=scenes)
 def test_markers_are_one_for_each_video_and_image(seed: int, shown: list[Shown]) -> None:
     first, *later = talk(seed, shown)
@@ -79,7 +77,6 @@ def test_markers_are_one_for_each_video_and_image(seed: int, shown: list[Shown])
     assert not any("<" in turn.question or turn.marked for turn in later)
 
 
-@settings(deadline=None)
 @given(seed=seeds, video=videos)
 def test_yes_and_no_about_one_video(seed: int, video: Shown) -> None:
     for turn in talk(seed, [video]):
@@ -97,7 +94,6 @@ def test_yes_and_no_about_one_video(seed: int, video: Shown) -> None:
             assert verdicts(turn.answer) == []
 
 
-@settings(deadline=None)
 @given(video=videos)
 def test_facts_of_one_video(video: Shown) -> None:
     told = list(video.motions)
@@ -112,7 +108,6 @@ def test_facts_of_one_video(video: Shown) -> None:
     assert motions_in(caption) == told
 
 
-@settings(deadline=None)
 @given(shown=st.lists(videos, min_size=2, max_size=3))
 def test_facts_of_several_videos_come_in_their_order(shown: list[Shown]) -> None:
     each = answer_all("each", shown)
@@ -131,13 +126,11 @@ def test_facts_of_several_videos_come_in_their_order(shown: list[Shown]) -> None
         assert words_in(answer, (*COLOURS, *SHAPES)) == facts
 
 
-@settings(deadline=None)
 @given(seed=seeds, medium=st.sampled_from(["video", "image"]))
 def test_without_a_shape_there_is_nothing_to_tell(seed: int, medium: str) -> None:
     assert {turn.answer for turn in talk(seed, [Shown(medium, None, "red", ())])} == {REFUSAL}
 
 
-@settings(deadline=None)
 @given(seed=seeds, image=images)
 def test_an_image_does_not_move(seed: int, image: Shown) -> None:
     for turn in talk(seed, [image]):
@@ -157,7 +150,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_file(str(CHECKPOINT / "tokenizer.json"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=seeds, shown=scenes)
 def test_every_word_of_every_answer_is_a_token(tokenizer: Tokenizer, seed: int, shown: list[Shown]) -> None:
     for turn in talk(seed, shown):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
@@ -73,7 +73,6 @@ def test_columns_given_or_chosen(count: int, columns: int | None) -> None:
     assert across == {None: min(count, 4), 1: 1, 4: min(count, 4), 100: count}[columns]
 
 
-@settings(deadline=None)  # a sheet takes as long as the machine is busy
 @given(count=st.integers(1, 60), width=st.integers(8, 200), height=st.integers(8, 200))
 def test_a_chosen_sheet_is_neither_a_strip_nor_a_column(count: int, width: int, height: int) -> None:
     sheet = contact_sheet(frames_of(count, width, height), tile_width=180)

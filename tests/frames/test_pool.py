@@ -47,8 +47,10 @@ def nothing_is_left() -> Iterator[None]:
 
 
 def _shared_memory() -> set[str]:
+    """What is there, but for semaphores, which are other programs'."""
     folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return {name for name in names if not name.startswith("sem.")}
 
 
 def check(video: Path) -> None:

@@ -6,7 +6,7 @@ from itertools import accumulate, combinations, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from video_tool.errors import QuestionError
@@ -52,7 +52,6 @@ def even(count: int, fps: float) -> tuple[list[float], float]:
     return [i / fps for i in range(count)], count / fps
 
 
-@settings(deadline=None)
 @given(total=st.integers(1, 100_000), count=st.integers(1, 300))
 def test_uniform_indices_are_spread_over_all_frames(total: int, count: int) -> None:
     indices = uniform_indices(total, count)
@@ -64,7 +63,6 @@ def test_uniform_indices_are_spread_over_all_frames(total: int, count: int) -> N
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
-@settings(deadline=None)
 @given(video=videos(), count=st.integers(1, 32))
 def test_exactly_as_many_frames_as_asked_for_or_all_with_a_warning(
     video: tuple[list[float], float], count: int
@@ -75,7 +73,6 @@ def test_exactly_as_many_frames_as_asked_for_or_all_with_a_warning(
     assert bool(warnings) == (total < count)
 
 
-@settings(deadline=None)
 @given(video=videos(), start=milliseconds, length=st.integers(1, 60_000), count=st.integers(1, 32))
 def test_a_range_is_what_is_shown_in_it(video: tuple[list[float], float], start: int, length: int, count: int) -> None:
     timestamps, duration = video
@@ -92,7 +89,6 @@ def test_a_range_is_what_is_shown_in_it(video: tuple[list[float], float], start:
     assert any("before the asked end" in warning for warning in warnings) == (end > duration + 0.5)
 
 
-@settings(deadline=None)
 @given(video=videos(), fps=st.floats(0.05, 100), start=milliseconds)
 def test_fps_takes_the_frame_on_show_at_each_moment(video: tuple[list[float], float], fps: float, start: int) -> None:
     timestamps, duration = video
@@ -211,7 +207,6 @@ def test_a_range_past_the_end_is_refused(start: float) -> None:
     assert "below 2.00" in caught.value.hint
 
 
-@settings(deadline=None)
 @given(
     moments=st.lists(st.integers(0, 30), unique=True, min_size=1, max_size=6).map(sorted),
     places=st.lists(st.integers(0, 30), unique=True, max_size=9).map(sorted),
@@ -264,7 +259,6 @@ def test_few_keyframes_are_all_taken_and_none_are_told() -> None:
     assert beside == ((15,), (none,))
 
 
-@settings(deadline=None)
 @given(total=st.integers(1, 60), cuts=st.sets(st.integers(1, 59), max_size=8), count=st.integers(1, 20))
 def test_every_scene_is_shown_while_there_are_frames(total: int, cuts: set[int], count: int) -> None:
     bounds = [0, *sorted(cut for cut in cuts if cut < total), total]

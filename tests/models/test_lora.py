@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from video_tool.progress import ignore_progress
 from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
-peft = pytest.importorskip("peft")
+# importing it takes seconds, which those who collect this file need not wait for
+pytestmark = pytest.mark.skipif(find_spec("peft") is None, reason="needs peft")
 
 NEW = GenerationOptions(max_new_tokens=16)
 MESSAGES = (Message("user", (Image.new("RGB", (44, 44), "red"), "What moves?")),)
@@ -34,6 +36,8 @@ def base(checkpoint: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def adapter(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import peft
+
     folder = tmp_path_factory.mktemp("adapter")
     config = peft.LoraConfig(r=4, lora_alpha=64, target_modules=PARTS, init_lora_weights=False)
     with torch.random.fork_rng(devices=[]):
@@ -47,6 +51,8 @@ def load(checkpoint: Path, adapter: Path | str | None) -> TransformersModel:
 
 
 def test_answers_are_those_of_peft(checkpoint: Path, adapter: Path) -> None:
+    import peft
+
     ours = load(checkpoint, adapter)
     theirs = peft.PeftModel.from_pretrained(base(checkpoint), adapter).eval()
     inputs = ours.preprocessor.encode(ours.preprocessor.prompt(MESSAGES))

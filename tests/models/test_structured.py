@@ -112,7 +112,7 @@ def nested(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[s
 SCHEMAS = st.recursive(LEAVES, nested, max_leaves=4)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schema=SCHEMAS, temperature=st.sampled_from([0.0, 1.0, 30.0]), seed=st.integers(0, 99))
 def test_any_answer_fits_its_schema(qa: VideoQA, schema: dict[str, Any], temperature: float, seed: int) -> None:
     answer = asked(qa, response_format=schema, temperature=temperature, seed=seed, max_new_tokens=100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerFast
@@ -40,7 +40,6 @@ def test_no_added_token_comes_out_of_text(words: PreTrainedTokenizerFast) -> Non
 PARTS = [*WORDS.get_added_vocab(), "<", "|", ">", "im_start", "<|", "|>", " ", "a"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(PARTS), max_size=9))
 def test_no_arrangement_of_parts_makes_a_token(parts: list[str]) -> None:
     text = "".join(parts)
