@@ -162,7 +162,8 @@ class Family:
         """About how many tokens `encode` would make of a prompt; of its frames, their number and size is looked at."""
         shapes = [(len(video.images), *video.images.shape[1:3]) for video in prompt.videos]
         sizes = [image.shape[:2] for image in prompt.images]
-        words = len(self.processor.tokenizer.encode(prompt.text))
+        placeholders = len(prompt.images) + len(prompt.videos)
+        words = len(self.processor.tokenizer.encode(prompt.text)) - placeholders
         try:
             of_images = self.visual_tokens(sizes, []) * (1 + self._beside_images) if sizes else 0
             first, each = self._beside_frames if shapes else (0, 0)
