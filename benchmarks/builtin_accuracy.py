@@ -59,6 +59,7 @@ class Outcome:
     question: str
     wanted: str
     got: str
+    way: str = "conversation"
 
     @property
     def right(self) -> bool:
@@ -97,9 +98,12 @@ def write_other(
     return path, Shown("video", clip.shape, clip.colour, clip.motions)
 
 
-def ask_scene(job: tuple[str, str, int]) -> list[Outcome]:
-    """Draws one scene (one to three videos, or an image among them) and asks one to three questions about it."""
-    renderer, way, number = job
+def ask_scene(job: tuple[str, tuple[str, ...], int]) -> list[Outcome]:
+    """Draws one scene (one to three videos, or an image among them) and asks about it.
+
+    In a conversation these are one to three questions; else one, in each of several ways.
+    """
+    renderer, ways, number = job
     write: WriteVideo = {"own": write_own, "other": write_other}[renderer]
     rng = np.random.default_rng([SEED, len(renderer), number])
     num_frames = int(rng.integers(4, 13))
@@ -113,15 +117,25 @@ def ask_scene(job: tuple[str, str, int]) -> list[Outcome]:
             videos.append(path)
             shown.append(facts)
         images = [_image(rng, Path(folder), shown)] if count < 3 and rng.random() < 0.12 else []
-        turns = random_conversation(rng, shown, int(rng.integers(1, 4)) if way == "conversation" else 1)
-        if way == "conversation":
-            conversation = local_model().conversation(videos, images, num_frames=num_frames)
-            answers = [conversation.ask(turn.question).text for turn in turns]
-        else:
-            answers = [ask_alone(way, turns[0], shown, videos, images, num_frames, rng)]
+        if ways:
+            (turn,) = random_conversation(rng, shown, 1)
+            return [
+                Outcome(
+                    turn.kind,
+                    len(shown),
+                    1,
+                    turn.question,
+                    turn.answer,
+                    ask_alone(way, turn, shown, videos, images, num_frames, rng),
+                    way,
+                )
+                for way in ways
+            ]
+        turns = random_conversation(rng, shown, int(rng.integers(1, 4)))
+        conversation = local_model().conversation(videos, images, num_frames=num_frames)
         return [
-            Outcome(turn.kind, len(shown), number, turn.question, turn.answer, answer)
-            for number, (turn, answer) in enumerate(zip(turns, answers, strict=True), 1)
+            Outcome(turn.kind, len(shown), number, turn.question, turn.answer, conversation.ask(turn.question).text)
+            for number, turn in enumerate(turns, 1)
         ]
 
 
@@ -182,23 +196,26 @@ def main(questions: int = QUESTIONS, *titles: str) -> None:
     REPORT.write_text(head + "\n".join(sections[title] for title in SECTIONS))
 
 
-def ways(questions: int) -> str:
-    """A table of all ways of asking single questions."""
+WAYS = ("ask", "stream", "openai", "choices")
+
+
+def single_questions(questions: int) -> str:
+    """A table of all ways of asking the same questions."""
+    outcomes = _ask("own", WAYS, questions * len(WAYS))
     lines = ["| way | asked | right | |", "|---|---:|---:|---:|"]
-    for way in ("ask", "stream", "openai", "choices"):
-        outcomes = _ask("own", way, questions)
-        lines.append(_row(f"`{way}`", len(outcomes), sum(outcome.right for outcome in outcomes)))
-        print(lines[-1])
+    for way in WAYS:
+        asked = [outcome.right for outcome in outcomes if outcome.way == way]
+        lines.append(_row(f"`{way}`", len(asked), sum(asked)))
     return "\n".join(lines) + "\n"
 
 
-def _ask(renderer: str, way: str, questions: int) -> list[Outcome]:
+def _ask(renderer: str, ways: tuple[str, ...], questions: int) -> list[Outcome]:
     outcomes: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), context) as pool:
         # conversations have two questions on average: more scenes than needed are lined up, and the rest is left
-        scenes = pool.map(ask_scene, ((renderer, way, number) for number in range(questions)))
-        for outcome in track(chain.from_iterable(scenes), f"{way}, videos: {renderer}", total=questions):
+        scenes = pool.map(ask_scene, ((renderer, ways, number) for number in range(questions)))
+        for outcome in track(chain.from_iterable(scenes), f"videos: {renderer}", total=questions):
             outcomes.append(outcome)
             if len(outcomes) == questions:
                 break
@@ -208,7 +225,7 @@ def _ask(renderer: str, way: str, questions: int) -> list[Outcome]:
 
 def conversations(renderer: str, questions: int) -> str:
     """How often answers in conversations are right, and when they are not."""
-    outcomes = _ask(renderer, "conversation", questions)
+    outcomes = _ask(renderer, (), questions)
     right = sum(outcome.right for outcome in outcomes)
     lines = [f"**{right} of {len(outcomes)} right: {right / len(outcomes):.1%}**\n"]
     groups = (
@@ -274,7 +291,7 @@ def remote_model() -> VideoQA:
 SECTIONS = {
     "Videos of the project's own renderer": partial(conversations, "own"),
     "Videos of another program": partial(conversations, "other"),
-    "Single questions, through each way of asking": ways,
+    "Single questions, through each way of asking": single_questions,
 }
 
 if __name__ == "__main__":

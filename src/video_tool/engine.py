@@ -120,6 +120,8 @@ class VideoQA:
                   others, which is quicker; `scenes` shows some of every scene, and decodes all to find them.
                 - timestamps: seconds; the frames shown then, of each video, and no others.
                 - start, end: seconds; nothing before, or from there on, is looked at.
+                - fit: what happens when the frames don't fit into the model's context: `error` (the default) says how
+                  many would, before any is decoded; `reduce` looks at so many, with a warning.
                 - choices: the likeliest of these is the answer, and `answer.choices` says how likely each was; nothing
                   is generated.
                 - response_format: a pydantic model's class or a JSON schema: the answer is JSON that fits it, and

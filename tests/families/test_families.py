@@ -171,6 +171,14 @@ def test_the_most_frames(loaded: Loaded) -> None:
         assert caught.value.max_frames == most
 
 
+@pytest.mark.parametrize("media", [CASES["two videos"], CASES["two images"], (video(frames=12, size=(200, 90)),)])
+def test_estimates_are_near(loaded: Loaded, media: tuple[Any, ...]) -> None:
+    """As near as the context goes by them."""
+    prompt = loaded.ours.preprocessor.prompt(loaded.messages(media))
+    tokens = int(loaded.encoded(media)["input_ids"].shape[1])
+    assert abs(loaded.ours.preprocessor.family.estimate(prompt) - tokens) < 0.1 * tokens
+
+
 def test_the_context_is_counted_to_the_token_and_without_pixels(loaded: Loaded) -> None:
     """Where a prompt is one token too long for the model, fewer frames fit, and one more than those does not."""
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.frames.videos import numbered, write_frames
 from tests.serve import serve
+from video_tool import VideoQA
 from video_tool.frames import Media, fetch_media
 from video_tool.frames.reading import full_size
 from video_tool.question import FrameSequence, Sampling
@@ -67,3 +68,12 @@ def test_scenes_are_not_looked_for_to_measure(tmp_path: Path) -> None:
     with fetch_media([path], [], Settings()) as fetched:
         (measured,) = fetched.measure(Sampling(num_frames=4, strategy="scenes")).videos
     assert len(measured.images) == 4
+
+
+def test_images_in_file_objects_are_read_once(qa: VideoQA) -> None:
+    frames: list[BytesIO] = []
+    for brightness in (10, 90):
+        frames.append(BytesIO())
+        Image.new("RGB", (8, 8), (brightness,) * 3).save(frames[-1], "png")
+        frames[-1].seek(0)
+    assert len(qa.ask("What?", [FrameSequence(frames, fps=2)], max_new_tokens=1).frames) == 2

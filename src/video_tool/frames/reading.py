@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class FetchedVideo:
     settings: Settings
     on_progress: OnProgress
     fetch_seconds: float
+    _taken: dict[Sampling, Frames] = field(default_factory=dict[Sampling, Frames])
 
     def measure(self, sampling: Sampling) -> Frames:
         """What `read` would give, in black: the same frames and timestamps, of a size in pixels, and none decoded.
@@ -42,7 +43,7 @@ class FetchedVideo:
         How many scenes there are is not known before all is decoded: `scenes` counts as `uniform`.
         """
         if isinstance(self.source, FrameSequence):
-            return take_frames(self.source, sampling, self.settings)
+            return self._take(self.source, sampling)
         if sampling.strategy == "scenes":
             sampling = sampling.model_copy(update={"strategy": "uniform"})
         file = self.source
@@ -65,7 +66,7 @@ class FetchedVideo:
             frame_size: in which size the frames of a file are wanted; asked once it is known to be a video.
         """
         if isinstance(self.source, FrameSequence):
-            return take_frames(self.source, sampling, self.settings)
+            return self._take(self.source, sampling)
         began = time.perf_counter()
         file = self.source
         self.on_progress(Progress("decode", file.name, 0, None, "frames"))
@@ -80,6 +81,12 @@ class FetchedVideo:
         self.on_progress(Progress("decode", file.name, taken, taken, "frames"))
         frames = _frames(file, decoded, selections[-1])
         return replace(frames, fetch_seconds=self.fetch_seconds, decode_seconds=time.perf_counter() - began)
+
+    def _take(self, given: FrameSequence, sampling: Sampling) -> Frames:
+        """Once: file objects can't be read again."""
+        if sampling not in self._taken:
+            self._taken[sampling] = take_frames(given, sampling, self.settings)
+        return self._taken[sampling]
 
     def _select(self, file: SourceFile, video: OpenVideo, sampling: Sampling) -> Selection:
         metadata = video.metadata

@@ -14,8 +14,9 @@ from video_tool.errors import ContextLengthError
 from video_tool.models.families import Family
 from video_tool.prompt import Message, Prompt
 
-_SURE = 0.9
-"""Of the room: estimates up to this are relied on. What processors write round frames and between them differs."""
+_DOUBT = 0.1
+"""Of the room: estimates that are as near to it are looked into. What processors write round frames and between them
+differs a little from what it was when it was counted."""
 
 _STEP = 997
 """Bytes by which one stand-in is ahead of the one before: no two frames are alike."""
@@ -55,9 +56,11 @@ class ContextWindow:
     def _too_long(self, messages: Sequence[Message], new: int) -> ContextLengthError:
         numbers = range(1, _most_frames(messages))  # of frames; fewer never take more tokens
         fitting = bisect_left(numbers, 1, key=lambda count: not self._fits(_thinned(messages, count), new))
-        tokens, visual = self._count(self._write(messages))
+        prompt = self._write(messages)
+        doubtful = self._doubtful(self._family.estimate(prompt), new)
+        tokens = self._count(prompt) if doubtful else self._family.estimate(prompt)
         return ContextLengthError(
-            f"the prompt is {tokens} tokens ({visual} of them visual) and the answer up to {new}; "
+            f"the prompt is {'' if doubtful else 'about '}{tokens} tokens and the answer up to {new}; "
             f"the model's context holds {self.tokens}",
             hint=f"Lower num_frames to {fitting}: no more frames of each video fit."
             if fitting
@@ -68,16 +71,21 @@ class ContextWindow:
     def _fits(self, messages: Sequence[Message], new: int) -> bool:
         if self.tokens is None:
             return True
-        room = self.tokens - new
         prompt = self._write(messages)
-        return self._family.estimate(prompt) <= _SURE * room or self._count(prompt)[0] <= room
+        tokens = self._family.estimate(prompt)
+        if self._doubtful(tokens, new):
+            tokens = self._count(prompt)
+        return tokens + new <= self.tokens
 
-    def _count(self, prompt: Prompt) -> tuple[int, int]:
-        """All tokens of a prompt, and the visual ones, as the processor makes them."""
+    def _doubtful(self, tokens: int, new: int) -> bool:
+        room = (self.tokens or 0) - new
+        return abs(tokens - room) < _DOUBT * room
+
+    def _count(self, prompt: Prompt) -> int:
+        """All tokens of a prompt, as the processor makes them."""
         images = tuple(_noise((1, *image.shape))[0] for image in prompt.images)
         videos = tuple(replace(video, images=_noise(video.images.shape)) for video in prompt.videos)
-        ids = self._family.encode(replace(prompt, images=images, videos=videos))["input_ids"]
-        return int(ids.shape[1]), self._family.visual(ids)
+        return int(self._family.encode(replace(prompt, images=images, videos=videos))["input_ids"].shape[1])
 
 
 def _most_frames(messages: Sequence[Message]) -> int:

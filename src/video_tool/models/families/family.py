@@ -52,6 +52,7 @@ class Family:
         self.config = config
         self.style = self._style()
         self._counter = TokenCounter(processor, self._count)
+        self._beside: dict[Size, float] = {}
 
     @classmethod
     def fits(cls, processor: Any, config: Any) -> bool:  # noqa: ARG003 — subclasses look at them
@@ -161,22 +162,23 @@ class Family:
     def estimate(self, prompt: Prompt) -> int:
         """About how many tokens `encode` would make of a prompt; of its frames, their number and size is looked at."""
         shapes = [(len(video.images), *video.images.shape[1:3]) for video in prompt.videos]
-        sizes = [image.shape[:2] for image in prompt.images]
-        words = len(self.processor.tokenizer.encode(prompt.text))
+        sizes: list[Size] = [(image.shape[0], image.shape[1]) for image in prompt.images]
+        placeholders = len(prompt.images) + len(prompt.videos)
+        words = len(self.processor.tokenizer.encode(prompt.text)) - placeholders
         try:
-            of_images = self.visual_tokens(sizes, []) * (1 + self._beside_images) if sizes else 0
+            of_images = self.visual_tokens(sizes, []) + sum(map(self._beside_image, sizes)) if sizes else 0
             first, each = self._beside_frames if shapes else (0, 0)
         except _MISFITS as error:
             raise self.misfit(error) from error
         of_videos = self.visual_tokens([], shapes) if shapes else 0
         return words + int(of_images + of_videos + sum(first + each * count for count, _, _ in shapes))
 
-    @cached_property
-    def _beside_images(self) -> float:
-        """How many tokens, for each visual one, the processor writes besides: ends of rows, and such."""
-        ids = self._process(self._placeholders(2, 0), tuple(noise(2, *_USUAL)), ())["input_ids"]
-        visual = self.visual(ids)
-        return (int(ids.shape[1]) - visual) / max(visual, 1)
+    def _beside_image(self, size: Size) -> float:
+        """How many tokens the processor writes besides the visual ones for an image of this size: ends of rows."""
+        if size not in self._beside:
+            ids = self._process(self._placeholders(2, 0), tuple(noise(2, *size)), ())["input_ids"]
+            self._beside[size] = (int(ids.shape[1]) - self.visual(ids)) / 2
+        return self._beside[size]
 
     @cached_property
     def _beside_frames(self) -> tuple[float, float]:
