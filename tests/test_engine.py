@@ -217,7 +217,7 @@ def test_the_event_loop_goes_on_while_a_question_is_answered(qa: VideoQA) -> Non
         asked = asyncio.ensure_future(qa.aask(QUESTION, videos=[GIVEN], max_new_tokens=3))
         turns = 0
         while not asked.done():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
             turns += 1
         await asked
         return turns
