@@ -23,7 +23,10 @@ from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
 
 # importing it takes seconds, which those who collect this file need not wait for
-pytestmark = pytest.mark.skipif(find_spec("peft") is None, reason="needs peft")
+pytestmark = [
+    pytest.mark.skipif(find_spec("peft") is None, reason="needs peft"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning"),  # what peft imports uses it
+]
 
 NEW = GenerationOptions(max_new_tokens=16)
 MESSAGES = (Message("user", (Image.new("RGB", (44, 44), "red"), "What moves?")),)
