@@ -39,6 +39,6 @@ def worker_reading(path: Path, pid: int | None = None, seconds: float = 60) -> p
     while time.monotonic() < until:
         for worker in workers_of(pid):
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
-                if str(path) in {opened.path for opened in worker.open_files()}:
+                if str(path.resolve()) in {opened.path for opened in worker.open_files()}:
                     return worker
     raise TimeoutError(f"nobody reads {path.name}")
