@@ -93,3 +93,16 @@ def test_words_leave_their_room(qa: VideoQA, long: Path) -> None:
         return caught.value.max_frames
 
     assert most("What moves? " * 10) < most("What moves?")
+
+
+def test_only_videos_with_too_many_frames_lose_some(qa: VideoQA, long: Path) -> None:
+    short = FrameSequence(numbered(8), fps=4)
+    answer = qa.ask(
+        "What moves?", [short, FrameSequence(numbered(LONG), fps=10)], fps=4, max_new_tokens=5, fit="reduce"
+    )
+    counts = [sum(frame.video == number for frame in answer.frames) for number in (0, 1)]
+    assert counts[0] == 8
+    assert 8 < counts[1] < 24
+    talk = qa.conversation([long], num_frames=50, fit="reduce")
+    first = talk.ask("The same?", [long], num_frames=4, fit="reduce", max_new_tokens=5)
+    assert [frame.video for frame in first.frames].count(1) == 4

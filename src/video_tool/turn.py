@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from video_tool.errors import ContextLengthError
-from video_tool.frames import Media, check_sampling, fetch_media
+from video_tool.frames import Frames, Media, check_sampling, fetch_media
 from video_tool.models import InUse
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message, place_media
@@ -212,9 +212,9 @@ class TurnReader:
             write: makes messages of the groups' media, the least that the model would have to hold.
             options: how to generate.
         """
-        samplings = [group.sampling for group in groups]
-        for sampling in samplings:
-            check_sampling(sampling, self._settings)
+        for group in groups:
+            check_sampling(group.sampling, self._settings)
+        samplings = [[group.sampling] * len(group.videos) for group in groups]
         warnings: tuple[str, ...] = ()
         with ExitStack() as stack:
             fetched = [
@@ -223,7 +223,7 @@ class TurnReader:
             ]
 
             def measure() -> tuple[list[Media], tuple[Message, ...]]:
-                media = [each.measure(sampling) for each, sampling in zip(fetched, samplings, strict=True)]
+                media = [each.measure(chosen) for each, chosen in zip(fetched, samplings, strict=True)]
                 return media, write(media)
 
             # a file that is no video, and words that don't go with them, are told before minutes are spent on a model
@@ -236,13 +236,16 @@ class TurnReader:
                 except ContextLengthError as error:
                     most = max((len(video.images) for media in measured for video in media.videos), default=0)
                     count = min(error.max_frames or 0, most - 1)
-                    if count < 1 or any(sampling.fit == "error" for sampling in samplings):
+                    if count < 1 or any(group.sampling.fit == "error" for group in groups):
                         raise
-                    samplings = [_reduced(sampling, count) for sampling in samplings]
+                    samplings = [
+                        [_reduced(one, count, video) for one, video in zip(chosen, media.videos, strict=True)]
+                        for chosen, media in zip(samplings, measured, strict=True)
+                    ]
                     warnings = (_reduced_to(count),)
                     measured, messages = measure()
             size = used.model.frame_size
-            media = [each.read(sampling, lambda: size) for each, sampling in zip(fetched, samplings, strict=True)]
+            media = [each.read(chosen, lambda: size) for each, chosen in zip(fetched, samplings, strict=True)]
             return media, warnings, used.load_seconds
 
 
@@ -254,8 +257,10 @@ def _lead(about: VideoQuestion, shown: Sequence[Media]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _reduced(sampling: Sampling, most: int) -> Sampling:
-    """So many frames of each video at the most."""
+def _reduced(sampling: Sampling, most: int, video: Frames) -> Sampling:
+    """So many frames at the most of a video of which this is what the sampling gives."""
+    if len(video.images) <= most:
+        return sampling
     if sampling.timestamps is not None:
         asked = sampling.timestamps
         count = min(most, len(asked))

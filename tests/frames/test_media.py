@@ -28,7 +28,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             videos = (site.put("/cats.mp4", video, content_type="video/mp4"),)
             images = (site.put("/red.png", picture.getvalue(), content_type="image/png"),)
             with fetch_media(videos, images, settings) as fetched:
-                return fetched.read(Sampling(), full_size)
+                return fetched.read([Sampling()], full_size)
 
         yield media
 
@@ -55,7 +55,7 @@ def test_warnings_of_downloads_are_passed_on(read: Callable[[Settings], Media], 
 def test_measuring_tells_all_but_the_pixels(tmp_path: Path, sampling: Sampling) -> None:
     path = write_frames(tmp_path / "cats.mp4", numbered(10))
     with fetch_media([path, FrameSequence(numbered(10), fps=10)], [], Settings()) as fetched:
-        measured, read = fetched.measure(sampling), fetched.read(sampling, full_size)
+        measured, read = fetched.measure([sampling] * 2), fetched.read([sampling] * 2, full_size)
     for black, video in zip(measured.videos, read.videos, strict=True):
         assert black.images.shape == video.images.shape
         assert (black.indices, black.timestamps, black.info) == (video.indices, video.timestamps, video.info)
@@ -66,7 +66,7 @@ def test_measuring_tells_all_but_the_pixels(tmp_path: Path, sampling: Sampling) 
 def test_scenes_are_not_looked_for_to_measure(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "cats.mp4", numbered(10))
     with fetch_media([path], [], Settings()) as fetched:
-        (measured,) = fetched.measure(Sampling(num_frames=4, strategy="scenes")).videos
+        (measured,) = fetched.measure([Sampling(num_frames=4, strategy="scenes")]).videos
     assert len(measured.images) == 4
 
 

@@ -49,22 +49,24 @@ class FetchedMedia:
     images: tuple[Image, ...]
     warnings: tuple[str, ...]
 
-    def measure(self, sampling: Sampling) -> Media:
+    def measure(self, samplings: Sequence[Sampling]) -> Media:
         """What `read` would give, with black frames: none is decoded. Raises as `read` does."""
-        return Media(tuple(video.measure(sampling) for video in self.videos), self.images, self.warnings)
+        measured = (video.measure(sampling) for video, sampling in zip(self.videos, samplings, strict=True))
+        return Media(tuple(measured), self.images, self.warnings)
 
-    def read(self, sampling: Sampling, frame_size: Callable[[], FrameSize | None]) -> Media:
+    def read(self, samplings: Sequence[Sampling], frame_size: Callable[[], FrameSize | None]) -> Media:
         """The videos' frames, and the images.
 
         Args:
-            sampling: which frames of each video.
+            samplings: which frames, for each video.
             frame_size: in which size the model wants frames; asked once a file is known to be a video.
 
         Raises:
             QuestionError: the sampling makes no sense, or not for one of the videos.
             DecodeError: no frames come out of one.
         """
-        return Media(tuple(video.read(sampling, frame_size) for video in self.videos), self.images, self.warnings)
+        read = (video.read(sampling, frame_size) for video, sampling in zip(self.videos, samplings, strict=True))
+        return Media(tuple(read), self.images, self.warnings)
 
 
 @contextmanager

@@ -52,13 +52,11 @@ class Prompt:
         text: as the tokenizer gets it, placeholders not yet multiplied into visual tokens.
         images: (height, width, 3) RGB bytes each; the frames of videos too, where a video becomes images.
         videos: the videos that stay videos.
-        frame_counts: how many frames each video has, whether it stays one or became images.
     """
 
     text: str
     images: tuple[NDArray[np.uint8], ...] = field(repr=False)
     videos: tuple[Frames, ...] = ()
-    frame_counts: tuple[int, ...] = ()
 
 
 def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateStyle, kind: ModelKind) -> Prompt:
@@ -95,8 +93,7 @@ def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateSty
                 f"the prompt holds {text.count(token)} {token} placeholders for {wanted} images or videos",
                 hint="The checkpoint's chat template is at fault: use another checkpoint.",
             )
-    every = (piece for message in messages for piece in message.content if isinstance(piece, Frames))
-    return Prompt(text, images, videos, tuple(len(video.images) for video in every))
+    return Prompt(text, images, videos)
 
 
 def _media(

@@ -28,8 +28,8 @@ def video(frames: int = FRAMES) -> Frames:
     return read_video(FrameSequence(pixels, fps=10), Sampling(num_frames=frames), Settings())
 
 
-PROMPT = Prompt("", (), (video(), video(3)), (FRAMES, 3))
-IMAGES = Prompt("", tuple(video().images), (), (FRAMES,))
+PROMPT = Prompt("", (), (video(), video(3)))
+IMAGES = Prompt("", tuple(video().images))
 BOTH = replace(PROMPT, images=(video().images[0],))
 
 
@@ -135,7 +135,7 @@ def test_an_unknown_family_is_checked_the_same(loses: str, kind: type[VideoToolE
         chat_template=known.chat_template,
     )
     unknown.loses = loses
-    prompt = Prompt("<image>" * FRAMES, tuple(video().images), (), (FRAMES,))
+    prompt = Prompt("<image>" * FRAMES, tuple(video().images))
     family = Family(unknown, None)
     if kind is None:
         assert family.visual(family.encode(prompt)["input_ids"]) == FRAMES * 9
