@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         VideoAnswer,
         VideoInfo,
     )
+    from video_tool.cancellation import CancelScope
     from video_tool.conversation import Conversation
     from video_tool.engine import VideoQA
     from video_tool.errors import VideoToolError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from video_tool.settings import Settings
 
 _HOMES = {
+    "CancelScope": "cancellation",
     "ChoiceScore": "answer",
     "Conversation": "conversation",
     "Example": "question",
@@ -58,6 +60,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CancelScope",
     "ChoiceScore",
     "Conversation",
     "Example",

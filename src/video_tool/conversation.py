@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from video_tool.answer import VideoAnswer
+from video_tool.cancellation import run_in_thread
 from video_tool.errors import ContextLengthError, QuestionError
 from video_tool.prompt import Message
 from video_tool.question import AskOptions, ImageInput, Sampling, TurnOptions, VideoInput, VideoQuestion
@@ -73,8 +74,8 @@ class Conversation:
         images: Sequence[ImageInput] = (),
         **options: Unpack[TurnOptions],
     ) -> VideoAnswer:
-        """`ask`, in a thread of its own: the event loop goes on meanwhile."""
-        return await asyncio.to_thread(self.ask, question, videos, images, **options)
+        """`ask`, in a thread of its own: the event loop goes on meanwhile, and cancelling the task stops the work."""
+        return await run_in_thread(partial(self.ask, question, videos, images, **options))
 
     def stream(
         self,
@@ -104,7 +105,7 @@ class Conversation:
         **options: Unpack[TurnOptions],
     ) -> AsyncGenerator[str | VideoAnswer]:
         """`stream` for an event loop, which goes on between the pieces."""
-        turn = await asyncio.to_thread(self._next, question, videos, images, options)
+        turn = await run_in_thread(partial(self._next, question, videos, images, options))
         while True:
             try:
                 async for piece in self._qa.areply_in_pieces(turn):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Unpack
 
 from video_tool.answer import VideoAnswer
+from video_tool.cancellation import run_in_thread
 from video_tool.conversation import Conversation
 from video_tool.errors import QuestionError
 from video_tool.model_options import EngineOptions, RemoteOptions, options_of
@@ -159,8 +160,8 @@ class VideoQA:
         images: Sequence[ImageInput] = (),
         **options: Unpack[AskOptions],
     ) -> VideoAnswer:
-        """`ask`, in a thread of its own: the event loop goes on meanwhile."""
-        return await asyncio.to_thread(self.ask, question, videos, images, **options)
+        """`ask`, in a thread of its own: the event loop goes on meanwhile, and cancelling the task stops the work."""
+        return await run_in_thread(partial(self.ask, question, videos, images, **options))
 
     def stream(
         self,
@@ -183,7 +184,7 @@ class VideoQA:
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[str | VideoAnswer]:
         """`stream` for an event loop, which goes on between the pieces."""
-        turn = await asyncio.to_thread(self.read, VideoQuestion.of(question, videos, images, options))
+        turn = await run_in_thread(partial(self.read, VideoQuestion.of(question, videos, images, options)))
         async for piece in self.areply_in_pieces(turn):
             yield piece
 

@@ -25,6 +25,9 @@
     │       ├── ServerRefusedError (PermissionError)
     │       ├── ServerTimeoutError (TimeoutError)
     │       └── RateLimitError
+    ├── CancelledError                        nobody waits for the answer any more
+    ├── DeadlineError (TimeoutError)          it took longer than the caller allows
+    ├── BusyError                             too many questions at once
     └── MissingDependencyError (ImportError)  an optional package is needed
 
 Each says what happened (`str(error)`), what to do (`hint`), whether the same call may succeed later (`retryable`)
@@ -187,6 +190,18 @@ class ServerTimeoutError(ServerError, TimeoutError):
 
 class RateLimitError(ServerError):
     """The server has had too many requests, or as many as were paid for."""
+
+
+class CancelledError(VideoToolError):
+    """Nobody waits for the answer any more: its `CancelScope`, or the task that asked, was cancelled."""
+
+
+class DeadlineError(VideoToolError, TimeoutError):
+    """The answer took longer than its `CancelScope` allows."""
+
+
+class BusyError(VideoToolError):
+    """As many questions are being answered, and wait for it, as are allowed at once."""
 
 
 class MissingDependencyError(VideoToolError, ImportError):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
+
+from video_tool.cancellation import CancelScope
 
 if TYPE_CHECKING:
     from video_tool.answer import VideoAnswer
     from video_tool.models import OnText
-
-
-class _LeftError(Exception):
-    """Nobody listens any more."""
 
 
 class TextStream:
@@ -26,8 +25,8 @@ class TextStream:
     def __init__(self, reply: Callable[[OnText], VideoAnswer]) -> None:
         self._reply = reply
         self._pieces: SimpleQueue[str | VideoAnswer | BaseException] = SimpleQueue()
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="generation", daemon=True)
+        self._scope = CancelScope()
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="generation", daemon=True)
         self._thread.start()
 
     def take(self) -> str | VideoAnswer:
@@ -38,18 +37,18 @@ class TextStream:
         return piece
 
     def end(self) -> None:
-        """Stops generating within one token, and waits until it has stopped."""
-        self._left.set()
+        """Stops generating within a layer of the model, and waits until it has stopped."""
+        self._scope.cancel()
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            self._pieces.put(self._reply(self._hear))
+            with self._scope:
+                self._pieces.put(self._reply(self._hear))
         except BaseException as error:  # noqa: BLE001 — raised again in the thread that listens
             self._pieces.put(error)
 
     def _hear(self, text: str) -> None:
-        if self._left.is_set():
-            raise _LeftError
+        self._scope.check()
         if text:
             self._pieces.put(text)

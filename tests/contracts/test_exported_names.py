@@ -13,6 +13,7 @@ from video_tool import GenerationOptions, Sampling, VideoQA, errors
 from video_tool.question import AnswerOptions, AskOptions, SamplingOptions
 
 NAMES = [
+    "CancelScope",
     "ChoiceScore",
     "Conversation",
     "Example",
@@ -60,6 +61,9 @@ ERRORS = {
     "ServerRefusedError": 6,
     "ServerTimeoutError": 6,
     "RateLimitError": 6,
+    "CancelledError": 1,
+    "DeadlineError": 1,
+    "BusyError": 1,
     "MissingDependencyError": 7,
 }
 """With the exit codes of the command line."""
