@@ -108,3 +108,17 @@ class Settings(BaseSettings):
     )
     max_video_frames: PositiveInt = Field(default=500_000, description="Most frames that a whole video may have.")
     max_video_seconds: PositiveFloat = Field(default=6 * 3600.0, description="Seconds that a whole video may last.")
+    max_calls: PositiveInt = Field(
+        default=2, description="Calls of tools that are worked on at once; the model answers one at a time in any case."
+    )
+    max_waiting_calls: NonNegativeInt = Field(
+        default=16, description="Calls of tools that wait for that; further ones are told to come back later."
+    )
+    call_timeout: PositiveFloat = Field(
+        default=600.0, description="Seconds that one call of a tool may take, waiting and loading the model included."
+    )
+    mark_untrusted: bool = Field(
+        default=True,
+        description="Whether what a tool read out of videos is marked, for the model that called it, as content that "
+        "gives no instructions.",
+    )
