@@ -161,7 +161,9 @@ def test_messages_are_streamed() -> None:
 
 
 def test_contents_are_streamed() -> None:
-    with serve_script(["It is short."]) as server:
-        with genai.Client(api_key="none", http_options={"base_url": server.url}) as google:  # type: ignore[arg-type]
-            chunks = google.models.generate_content_stream(model="scripted", contents="?")
-            assert "".join(chunk.text or "" for chunk in chunks) == "It is short."
+    with (
+        serve_script(["It is short."]) as server,
+        genai.Client(api_key="none", http_options={"base_url": server.url}) as google,  # type: ignore[arg-type]
+    ):
+        chunks = google.models.generate_content_stream(model="scripted", contents="?")
+        assert "".join(chunk.text or "" for chunk in chunks) == "It is short."

@@ -18,6 +18,9 @@ from video_tool.progress import OnProgress, ignore_progress
 Provider = Literal["openai", "openai-responses", "anthropic", "gemini"]
 """Those of the dialects that models call tools in."""
 
+OnResult = Callable[[str, ToolResult], object]
+"""Told of each call's result, with the tool's name before it."""
+
 
 def call(
     name: str,
@@ -41,8 +44,17 @@ async def acall(
     return await shared_toolbox().acall(name, arguments, on_progress=on_progress, seconds=seconds)
 
 
+def _ignore_result(_name: str, _result: ToolResult) -> None:
+    pass
+
+
 def run_tool_calls(
-    provider: Provider, calls: Iterable[Any] | None, *, toolbox: Toolbox | None = None
+    provider: Provider,
+    calls: Iterable[Any] | None,
+    *,
+    toolbox: Toolbox | None = None,
+    on_progress: OnProgress = ignore_progress,
+    on_result: OnResult = _ignore_result,
 ) -> list[dict[str, Any]]:
     """Runs the calls of one turn, one after another, and gives what goes back to the model.
 
@@ -52,6 +64,9 @@ def run_tool_calls(
             message's `content`, with `gemini` a response's `function_calls`. What is no call is passed over; None is
             no calls. Where there are other tools, too, pass on only calls of those in `TOOLS`.
         toolbox: runs them; this process's when not given.
+        on_progress: as for `Toolbox.call`.
+        on_result: told the name and the result of each call, which has more than the model is told: the whole answer,
+            or the error with its code.
 
     Returns:
         One result for each call, to be appended: with `openai` messages (one more holds the images of all results),
@@ -63,18 +78,31 @@ def run_tool_calls(
     """
     form = _form(provider)
     tools = toolbox or shared_toolbox()
-    asked = form.read(calls or ())
-    return form.write([(each, tools.call(each.name, each.arguments)) for each in asked])
+    ran: list[tuple[_Asked, ToolResult]] = []
+    for asked in form.read(calls or ()):
+        result = tools.call(asked.name, asked.arguments, on_progress=on_progress)
+        on_result(asked.name, result)
+        ran.append((asked, result))
+    return form.write(ran)
 
 
 async def arun_tool_calls(
-    provider: Provider, calls: Iterable[Any] | None, *, toolbox: Toolbox | None = None
+    provider: Provider,
+    calls: Iterable[Any] | None,
+    *,
+    toolbox: Toolbox | None = None,
+    on_progress: OnProgress = ignore_progress,
+    on_result: OnResult = _ignore_result,
 ) -> list[dict[str, Any]]:
-    """`run_tool_calls`, off the event loop; cancelling the task stops the work."""
+    """`run_tool_calls`, off the event loop; cancelling the task stops the work. `on_result` is called in the loop."""
     form = _form(provider)
     tools = toolbox or shared_toolbox()
-    asked = form.read(calls or ())
-    return form.write([(each, await tools.acall(each.name, each.arguments)) for each in asked])
+    ran: list[tuple[_Asked, ToolResult]] = []
+    for asked in form.read(calls or ()):
+        result = await tools.acall(asked.name, asked.arguments, on_progress=on_progress)
+        on_result(asked.name, result)
+        ran.append((asked, result))
+    return form.write(ran)
 
 
 @dataclass(frozen=True)
