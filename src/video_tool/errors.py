@@ -39,6 +39,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+class PluginWarning(RuntimeWarning):
+    """A plugin is broken and left out; all else works. See `video_tool.plugins`."""
+
+
 class VideoToolError(Exception):
     """Base of all errors that this package raises on purpose.
 
