@@ -110,5 +110,5 @@ class Settings(BaseSettings):
     max_video_seconds: PositiveFloat = Field(default=6 * 3600.0, description="Seconds that a whole video may last.")
     plugins: Names | None = Field(
         default=None,
-        description="Distributions whose plugins are loaded, by name, joined by commas; by default all, when empty none.",
+        description="Packages whose plugins are loaded, by name, joined by commas; by default all, when empty none.",
     )

@@ -143,8 +143,8 @@ def select(video: Timeline, sampling: Sampling, settings: Settings) -> Selection
         settings: the default number of frames, and the ceiling.
 
     Raises:
-        QuestionError: the range, or a timestamp, lies past the video's end, a timestamp outside the range, or a strategy
-            of a plugin fails.
+        QuestionError: the range, or a timestamp, lies past the video's end, a timestamp outside the range, or a
+            plugin's strategy fails.
     """
     choice = _Choice(video, sampling, settings)
     if sampling.timestamps is not None:
@@ -224,7 +224,9 @@ class _Choice:
         frames = range(self.first, self.stop)
         chosen = indices_by(strategy, self.video, frames, min(self.wanted, len(frames)), settings)
         if len(chosen) < min(self.wanted, len(frames)):
-            self.warnings.append(f"{strategy} chose {len(chosen)} of the {self.wanted} frames of {self.video.name}.")
+            self.warnings.append(
+                f"{strategy} chose {len(chosen)} of {self.video.name}'s frames, fewer than the {self.wanted} asked for."
+            )
         return chosen
 
     def nearest_keyframes(self, chosen: list[int]) -> list[int]:

@@ -40,8 +40,7 @@ def find_backend(model: str, backend: str, settings: Settings) -> tuple[Plugin, 
         known = ", ".join(f"{name}:" for name in (_OURS[0], *found.offers))
         raise ModelNotFoundError(
             f"{model}: there is no backend {backend}",
-            hint=f"Models that are not on the Hugging Face hub begin with one of {known}, and folders with a colon in "
-            "their name with ./.",
+            hint=f"There is {known}; a folder with a colon in its name is written with ./ before it.",
         )
     return found.plugin(backend), found.offers[backend]
 

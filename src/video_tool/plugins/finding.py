@@ -18,6 +18,9 @@ from video_tool.plugins.hooks import Hooks, Kind
 
 T = TypeVar("T")
 
+_LONGEST = 300
+"""Characters of an error of a plugin's that are told."""
+
 _NAME = re.compile(r"[a-z][a-z0-9+._-]+")
 
 
@@ -30,7 +33,7 @@ class Plugin:
         name: by which it is asked for; that of the entry point where it got no further.
         distribution: the name of the package that brings it.
         version: the package's; empty where it does not say.
-        status: `works`; `broken`; or `off`, where VIDEO_TOOL_PLUGINS leaves it out.
+        status: `works`; `broken`; or `off`, where VIDEO_TOOL_PLUGINS leaves it out, or it adds nothing by itself.
         why: what is wrong with it, in one line; empty when it works.
     """
 
@@ -43,8 +46,8 @@ class Plugin:
 
     def broken(self, error: BaseException) -> Plugin:
         """The same, found not to work by what it raised."""
-        line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        why = f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
+        words = " ".join(str(error).split())[:_LONGEST]
+        why = f"{type(error).__name__}: {words}" if words else type(error).__name__
         return replace(self, status="broken", why=why)
 
     @property
@@ -126,7 +129,10 @@ class Extensions(Generic[T]):
                 plugins.append(plugin)
                 continue
             try:
-                for name, offer in _ask(self._kind, entry).items():
+                given = _ask(self._kind, entry)
+                if not given:
+                    plugins.append(replace(plugin, status="off", why="it adds nothing"))
+                for name, offer in given.items():
                     problem = self._problem(name, offer, offers)
                     status = "broken" if problem else "works"
                     plugins.append(replace(plugin, name=str(name), status=status, why=problem))
@@ -160,10 +166,8 @@ def _entries(kind: Kind) -> Iterator[tuple[Plugin, EntryPoint | None]]:
         plugin = Plugin(kind, group, "a package", "")
         entries: list[tuple[Plugin, EntryPoint | None]] = []
         try:
-            if group not in (
-                distribution.read_text("entry_points.txt") or ""
-            ):  # few have one: the rest is slow to read
-                continue
+            if group not in (distribution.read_text("entry_points.txt") or ""):
+                continue  # as most: name and version are slow to read
             plugin = replace(plugin, distribution=distribution.name, version=distribution.version)
             named = sorted(distribution.entry_points.select(group=group), key=lambda entry: entry.name)
             entries += [(replace(plugin, name=entry.name), entry) for entry in named]

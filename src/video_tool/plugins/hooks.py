@@ -67,11 +67,15 @@ class Hooks:
 
     @hookspec
     def families(self) -> Mapping[str, type[Family]]:
-        """Families: how checkpoints that Transformers loads take videos; subclasses of `video_tool.models.families.Family`.
+        """Families: how checkpoints that Transformers loads take videos.
 
-        Called in the process that asks, when the first checkpoint is loaded or looked at. Each class is asked, before
-        ours, whether a checkpoint `fits`; one that raises there is left out. What a class may change, and what of it
-        raises which error, is written at `Family`; frames are (frames, height, width, 3) RGB bytes, times seconds.
+        Called in the process that asks, when the first checkpoint is loaded or looked at. Returned are subclasses of
+        `video_tool.models.families.Family`. Each is asked, before ours, whether a checkpoint `fits`; one that raises
+        there is left out. `Family` says what a class may change; frames are (frames, height, width, 3) RGB bytes, times
+        seconds.
+
+        Raised is a `PromptError` for what the family can't take, and a `CheckpointError` for a checkpoint that does not
+        fit it.
 
             @hookimpl
             def families():
