@@ -48,13 +48,13 @@ def interruptible() -> None:
 @pytest.fixture(scope="session")
 def plugin_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the distribution of `tests/plugin_distribution`, for the path of a process."""
-    return install("plugin_distribution", tmp_path_factory.mktemp("plugins"))
+    return install(Path(__file__).parent / "plugin_distribution", tmp_path_factory.mktemp("plugins"))
 
 
 @pytest.fixture(scope="session")
 def broken_plugin_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, of `tests/broken_plugin_distribution`."""
-    return install("broken_plugin_distribution", tmp_path_factory.mktemp("broken"))
+    return install(Path(__file__).parent / "broken_plugin_distribution", tmp_path_factory.mktemp("broken"))
 
 
 @pytest.fixture
