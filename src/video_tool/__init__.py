@@ -17,10 +17,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from video_tool.adapters import Toolbox
     from video_tool.answer import (
         ChoiceScore,
         FrameStamp,
         ModelInfo,
+        Plan,
         Timings,
         TokenLogprob,
         TopLogprob,
@@ -45,11 +47,13 @@ _HOMES = {
     "FrameStamp": "answer",
     "GenerationOptions": "question",
     "ModelInfo": "answer",
+    "Plan": "answer",
     "Progress": "progress",
     "Sampling": "question",
     "Settings": "settings",
     "Timings": "answer",
     "TokenLogprob": "answer",
+    "Toolbox": "adapters",
     "TopLogprob": "answer",
     "Usage": "answer",
     "VideoAnswer": "answer",
@@ -68,11 +72,13 @@ __all__ = [
     "FrameStamp",
     "GenerationOptions",
     "ModelInfo",
+    "Plan",
     "Progress",
     "Sampling",
     "Settings",
     "Timings",
     "TokenLogprob",
+    "Toolbox",
     "TopLogprob",
     "Usage",
     "VideoAnswer",

@@ -122,6 +122,21 @@ class TokenLogprob(TopLogprob):
     )
 
 
+class Plan(Record):
+    """What a question would look at, and what it would take; nothing of it has been decoded."""
+
+    frames: tuple[FrameStamp, ...] = Field(description="The frames, video by video; `scenes` is planned as `uniform`.")
+    videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
+    images: int = Field(description="How many images besides.")
+    prompt_tokens: int | None = Field(
+        description="Tokens of the prompt, about; null where a server makes them, or the model is not on this machine."
+    )
+    context_tokens: int | None = Field(description="Tokens that prompt and answer may have; null when not known.")
+    max_frames: int | None = Field(
+        description="The most frames of each video that such a question can look at, about; null when not known."
+    )
+
+
 class VideoAnswer(Record):
     """The model's words, and the receipt for them."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar, Token, copy_context
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -176,25 +177,25 @@ def acquire(lock: Lockable) -> Generator[None]:
 async def run_in_thread(work: Callable[[], _T]) -> _T:
     """What `work` returns or raises, from a thread of its own; cancelling the task stops it, and does not wait for it.
 
+    The thread is none of the event loop's pool, where others would wait for it; the interpreter waits for its end.
+
     Args:
         work: runs in a `CancelScope`, and with the context variables of the task.
     """
     scope = CancelScope()
+    outcome: Future[_T] = Future()
+    outcome.set_running_or_notify_cancel()  # so that the thread may always tell it
 
-    def scoped() -> _T:
-        with scope:
-            return work()
+    def run() -> None:
+        try:
+            with scope:
+                outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 — raised again where it is waited for
+            outcome.set_exception(error)
 
-    running = asyncio.ensure_future(asyncio.to_thread(scoped))
+    threading.Thread(target=copy_context().run, args=(run,), name="question").start()
     try:
-        return await asyncio.shield(running)
+        return await asyncio.wrap_future(outcome)
     except asyncio.CancelledError:
-        if not running.done():
-            running.add_done_callback(_ignore_outcome)
-            scope.cancel()
+        scope.cancel()
         raise
-
-
-def _ignore_outcome(stopped: asyncio.Future[_T]) -> None:
-    if not stopped.cancelled():
-        stopped.exception()  # asked for, or the loop would complain that nobody did

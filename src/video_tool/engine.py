@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-from video_tool.answer import VideoAnswer
+from video_tool.answer import Plan, VideoAnswer
 from video_tool.cancellation import run_in_thread
 from video_tool.conversation import Conversation
-from video_tool.errors import QuestionError
+from video_tool.errors import ModelNotFoundError, QuestionError
 from video_tool.model_options import EngineOptions, ModelOptions, PluginOptions, RemoteOptions, options_of
 from video_tool.models import (
     HeldModel,
     OnText,
+    Preprocessor,
     VideoLanguageModel,
     check_generation,
     check_grammar,
@@ -32,7 +33,7 @@ from video_tool.question import (
     VideoInput,
     VideoQuestion,
 )
-from video_tool.receipt import write_receipt
+from video_tool.receipt import stamps, write_receipt
 from video_tool.settings import Settings
 from video_tool.streaming import TextStream
 from video_tool.turn import Turn, TurnReader
@@ -191,6 +192,49 @@ class VideoQA:
         turn = await run_in_thread(partial(self.read, VideoQuestion.of(question, videos, images, options)))
         async for piece in self.areply_in_pieces(turn):
             yield piece
+
+    def plan(
+        self,
+        question: str,
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[AskOptions],
+    ) -> Plan:
+        """What `ask` would look at, and how much of the model's context it would take.
+
+        Files are fetched, frames are counted and not decoded, and the model's weights stay where they are. Tokens are
+        told of models whose files are on this machine, system prompt and examples left out. Arguments as for `ask`.
+
+        Raises:
+            VideoToolError: as `ask` does, short of decoding and of the model.
+        """
+        asked = VideoQuestion.of(question, videos, images, options)
+        self.check(asked)
+        most = asked.sampling.model_copy(update={"num_frames": self.settings.max_frames, "fps": None})
+        (media, message), (_, longest) = self.reader().measure(asked, (asked.sampling, most))
+        known = self._preprocessor()
+        return Plan(
+            frames=stamps(media.videos),
+            videos=tuple(video.info for video in media.videos),
+            images=len(media.images),
+            prompt_tokens=known and known.estimate((message,)),
+            context_tokens=known and known.context_tokens,
+            max_frames=known and known.most_frames((longest,), asked.generation.max_new_tokens),
+        )
+
+    def _preprocessor(self) -> Preprocessor | None:
+        """How the model is asked, as far as that is known without a download."""
+        if not isinstance(self.options, ModelOptions):
+            return None
+        loaded = self._held.model
+        if loaded is not None:
+            return getattr(loaded, "preprocessor", None)
+        from video_tool.models.loading import inspect
+
+        try:
+            return inspect(self.model, self.settings.plugins)
+        except ModelNotFoundError:
+            return None
 
     def conversation(
         self,

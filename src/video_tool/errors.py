@@ -31,11 +31,13 @@
     └── MissingDependencyError (ImportError)  an optional package is needed
 
 Each says what happened (`str(error)`), what to do (`hint`), whether the same call may succeed later (`retryable`)
-and after how many seconds (`retry_after`), so that no caller has to read messages. `exit_code` is the command line's.
+and after how many seconds (`retry_after`), so that no caller has to read messages; `code` names the kind. `exit_code`
+is the command line's.
 """
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 
@@ -51,6 +53,9 @@ class VideoToolError(Exception):
         hint: what to do about it, in one line.
         retryable: whether the same call may succeed later.
         retry_after: the seconds to wait before that, or None when it is not known.
+
+    Attributes:
+        about: which of the question's videos or images it concerns, as `video 2`; None where it is not a single one.
     """
 
     exit_code: ClassVar[int] = 1
@@ -63,6 +68,13 @@ class VideoToolError(Exception):
         self.hint = hint
         self.retryable = retryable
         self.retry_after = retry_after
+        self.about: str | None = None
+
+    @property
+    def code(self) -> str:
+        """The kind of error as a word for programs: `source_not_found` of a `SourceNotFoundError`."""
+        name = type(self).__name__.removesuffix("Error")
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
     def __str__(self) -> str:
         return self.message

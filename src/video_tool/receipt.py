@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from video_tool.answer import FrameStamp, ModelInfo, Timings, VideoAnswer
+from video_tool.frames import Frames
 from video_tool.models import Generation
 from video_tool.response_format import read_json
 from video_tool.turn import Turn
+
+
+def stamps(videos: Sequence[Frames]) -> tuple[FrameStamp, ...]:
+    """Which frames of which video these are, video by video."""
+    return tuple(
+        FrameStamp(video=number, index=index, timestamp=timestamp)
+        for number, video in enumerate(videos)
+        for index, timestamp in zip(video.indices, video.timestamps, strict=True)
+    )
 
 
 def write_receipt(turn: Turn, generation: Generation, model: ModelInfo, load_seconds: float) -> VideoAnswer:
@@ -24,11 +35,7 @@ def write_receipt(turn: Turn, generation: Generation, model: ModelInfo, load_sec
     parsed, refused = read_json(turn.options.response_format, said.text, said.finish_reason)
     return VideoAnswer(
         text=said.text,
-        frames=tuple(
-            FrameStamp(video=number, index=index, timestamp=timestamp)
-            for number, video in enumerate(videos)
-            for index, timestamp in zip(video.indices, video.timestamps, strict=True)
-        ),
+        frames=stamps(videos),
         videos=tuple(video.info for video in videos),
         images=sum(len(message.images) for message in turn.messages),
         choices=said.choices,

@@ -112,3 +112,17 @@ class Settings(BaseSettings):
         default=None,
         description="Packages whose plugins are loaded, by name, joined by commas; by default all, when empty none.",
     )
+    max_calls: PositiveInt = Field(
+        default=2, description="Calls of tools that are worked on at once; the model answers one at a time in any case."
+    )
+    max_waiting_calls: NonNegativeInt = Field(
+        default=16, description="Calls of tools that wait for that; further ones are told to come back later."
+    )
+    call_timeout: PositiveFloat = Field(
+        default=600.0, description="Seconds that one call of a tool may take, waiting and loading the model included."
+    )
+    mark_untrusted: bool = Field(
+        default=True,
+        description="Whether what a tool read out of videos is marked, for the model that called it, as content that "
+        "gives no instructions.",
+    )

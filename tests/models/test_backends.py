@@ -28,6 +28,8 @@ def test_it_is_asked_like_any_other() -> None:
     conversation = qa.conversation(FRAMES, num_frames=2)
     assert conversation.ask("What moves?").text == "2 frames: What moves? []"
     assert conversation.ask("And now?").text == "0 frames: And now? []"
+    plan = qa.plan("What moves?", FRAMES, num_frames=3)
+    assert (len(plan.frames), plan.prompt_tokens, plan.max_frames) == (3, None, None)
     qa.unload()
     assert qa.ask("What moves?", FRAMES).timings.load > 0
 

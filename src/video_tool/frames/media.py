@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from video_tool.errors import VideoToolError
 from video_tool.frames.decoding import FrameSize
 from video_tool.frames.images import read_image
 from video_tool.frames.reading import FetchedVideo, fetch_video
@@ -51,8 +52,7 @@ class FetchedMedia:
 
     def measure(self, samplings: Sequence[Sampling]) -> Media:
         """What `read` would give, with black frames: none is decoded. Raises as `read` does."""
-        measured = (video.measure(sampling) for video, sampling in zip(self.videos, samplings, strict=True))
-        return Media(tuple(measured), self.images, self.warnings)
+        return self._media(samplings, FetchedVideo.measure)
 
     def read(self, samplings: Sequence[Sampling], frame_size: Callable[[], FrameSize | None]) -> Media:
         """The videos' frames, and the images.
@@ -65,8 +65,14 @@ class FetchedMedia:
             QuestionError: the sampling makes no sense, or not for one of the videos.
             DecodeError: no frames come out of one.
         """
-        read = (video.read(sampling, frame_size) for video, sampling in zip(self.videos, samplings, strict=True))
-        return Media(tuple(read), self.images, self.warnings)
+        return self._media(samplings, lambda video, sampling: video.read(sampling, frame_size))
+
+    def _media(self, samplings: Sequence[Sampling], take: Callable[[FetchedVideo, Sampling], Frames]) -> Media:
+        videos: list[Frames] = []
+        for number, (video, sampling) in enumerate(zip(self.videos, samplings, strict=True), start=1):
+            with _about(f"video {number}"):
+                videos.append(take(video, sampling))
+        return Media(tuple(videos), self.images, self.warnings)
 
 
 @contextmanager
@@ -90,7 +96,23 @@ def fetch_media(
         DecodeError: one of the images can't be read.
     """
     warnings: list[str] = []
+    fetched: list[FetchedVideo] = []
+    pictures: list[Image] = []
     with ExitStack() as stack:
-        fetched = tuple(stack.enter_context(fetch_video(video, settings, on_progress)) for video in videos)
-        pictures = tuple(read_image(image, settings, on_progress, warnings.append) for image in images)
-        yield FetchedMedia(fetched, pictures, tuple(warnings))
+        for number, video in enumerate(videos, start=1):
+            with _about(f"video {number}"):
+                fetched.append(stack.enter_context(fetch_video(video, settings, on_progress)))
+        for number, image in enumerate(images, start=1):
+            with _about(f"image {number}"):
+                pictures.append(read_image(image, settings, on_progress, warnings.append))
+        yield FetchedMedia(tuple(fetched), tuple(pictures), tuple(warnings))
+
+
+@contextmanager
+def _about(subject: str) -> Generator[None]:
+    """Has errors say which of several videos and images they are about."""
+    try:
+        yield
+    except VideoToolError as error:
+        error.about = subject
+        raise

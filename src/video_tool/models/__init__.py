@@ -4,6 +4,7 @@ from video_tool.models.backends import find_backend
 from video_tool.models.base import Generation, OnText, VideoLanguageModel
 from video_tool.models.holding import HeldModel, InUse
 from video_tool.models.options import check_generation, check_remote_generation
+from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import check_grammar
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "HeldModel",
     "InUse",
     "OnText",
+    "Preprocessor",
     "VideoLanguageModel",
     "check_generation",
     "check_grammar",

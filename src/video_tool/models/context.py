@@ -43,6 +43,22 @@ class ContextWindow:
         if not fits:
             raise self._too_long(messages, new)
 
+    def most_frames(self, messages: Sequence[Message], new: int) -> int | None:
+        """How many frames of each video fit, by estimate, of those that there are; None where there are no limits."""
+        most = _most_frames(messages)
+        if self._family.max_frames is not None:
+            most = min(most, self._family.max_frames)
+        elif self.tokens is None:
+            return None
+        if self.tokens is None:
+            return most
+        room = self.tokens - new
+
+        def too_many(count: int) -> bool:
+            return self._family.estimate(self._write(_thinned(messages, count))) > room
+
+        return bisect_left(range(1, most + 1), 1, key=too_many)
+
     def _check_frames(self, messages: Sequence[Message]) -> None:
         most = _most_frames(messages)
         ceiling = self._family.max_frames

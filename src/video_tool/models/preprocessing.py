@@ -78,6 +78,21 @@ class Preprocessor:
         with self._lock:
             self._window.check(messages, new, tokens)
 
+    def estimate(self, messages: Sequence[Message]) -> int:
+        """About how many tokens a conversation has. Of frames, number and size alone is looked at."""
+        with self._lock:
+            return self.family.estimate(self.prompt(messages))
+
+    def most_frames(self, messages: Sequence[Message], new: int) -> int | None:
+        """About how many frames of each video fit into the model's context; None where there is no limit.
+
+        Args:
+            messages: a conversation with as many as are thought of.
+            new: tokens that the answer may have.
+        """
+        with self._lock:
+            return self._window.most_frames(messages, new)
+
     def encode(self, prompt: Prompt, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Any:
         """What the model takes: token ids, pixel values and the rest. Raises as `Family.encode` does.
 

@@ -1,0 +1,24 @@
+"""The engine as tools that language models call, and each host's view of them.
+
+tools.py          the tools: names, descriptions, arguments; all schemas and surfaces come from here
+toolbox.py        `Toolbox`: one engine behind the tools; calls with a queue (gate.py), a deadline and cancellation
+arguments.py      what a model wrote as arguments, checked
+results.py        what a call gives: words for the model, everything for the host
+replies.py        those words; explaining.py has the ones for errors
+"""
+
+from video_tool.adapters.results import FramesResult, ProbeResult, ToolError, ToolImage, ToolResult
+from video_tool.adapters.toolbox import Toolbox, shared_toolbox
+from video_tool.adapters.tools import TOOLS, Tool
+
+__all__ = [
+    "TOOLS",
+    "FramesResult",
+    "ProbeResult",
+    "Tool",
+    "ToolError",
+    "ToolImage",
+    "ToolResult",
+    "Toolbox",
+    "shared_toolbox",
+]
