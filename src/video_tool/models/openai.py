@@ -132,9 +132,7 @@ class OpenAIModel:
         with self._translated(), closing(loop.each(self._streamed(client, request, options.max_new_tokens))) as chunks:
             yield from chunks
 
-    async def _streamed(
-        self, client: openai.AsyncOpenAI, request: dict[str, Any], most: int
-    ) -> AsyncGenerator[Any]:
+    async def _streamed(self, client: openai.AsyncOpenAI, request: dict[str, Any], most: int) -> AsyncGenerator[Any]:
         async with await self._opened(client, request, most) as stream:
             async for chunk in stream:
                 yield chunk
