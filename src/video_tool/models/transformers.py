@@ -15,7 +15,7 @@ from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMe
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
-from video_tool.models.failures import first_line, give_back_memory, is_out_of_memory, let_go
+from video_tool.models.failures import empty_caches, first_line, is_out_of_memory, let_go
 from video_tool.models.fitting import question_too_large
 from video_tool.models.heeding import Heeding
 from video_tool.models.listening import Listener
@@ -51,10 +51,11 @@ def _one_at_a_time(
             try:
                 return generate(self, *args, **kwargs)
             except (CancelledError, DeadlineError) as error:
-                # of no interest to anybody, and its frames keep what the layers were at
+                # of no interest to anybody, and its frames keep what the layers were at; without them all is free, and
+                # the caller does not have to wait for the garbage of a large process to be collected
                 error.with_traceback(None)
                 del self, args, kwargs
-                give_back_memory()
+                empty_caches()
                 raise
             except OutOfMemoryError as error:
                 let_go(error)
