@@ -84,9 +84,12 @@ def test_prefill_ends_before_the_next_matrix(engine: VideoQA, at: str, next_: st
         gc.collect()
         gc.disable()
         try:
-            with hooked(engine, at, stop), hooked(engine, next_, went_on.append):
-                with pytest.raises(CancelledError) as caught:
-                    engine.ask(QUESTION, **ASKED | how)
+            with (
+                hooked(engine, at, stop),
+                hooked(engine, next_, went_on.append),
+                pytest.raises(CancelledError) as caught,
+            ):
+                engine.ask(QUESTION, **ASKED | how)
             alive = [tensor() is not None for tensor in taken]
         finally:
             gc.enable()
