@@ -58,6 +58,8 @@ class Site:
         sent: bytes of body sent for each path.
         requests: the headers of each request.
         not_modified: how often each path was asked for on a condition, and had not changed.
+        asked: set once there was a request.
+        stopping: set when the server ends.
     """
 
     url: str
@@ -66,6 +68,7 @@ class Site:
     requests: list[Message] = field(default_factory=list)
     not_modified: Counter[str] = field(default_factory=Counter)
     pages: dict[str, Page] = field(default_factory=dict)
+    asked: threading.Event = field(default_factory=threading.Event)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def put(self, path: str, body: bytes = b"", **options: Any) -> str:
@@ -105,6 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         site.hits[path] += 1
         site.requests.append(self.headers)
+        site.asked.set()
         page = site.pages.get(path, Page(b"not here", status=404))
         if page.stall_before:
             site.stopping.wait()

@@ -154,6 +154,7 @@ class VideoQA:
             PromptError: question and media don't make a prompt that the model can hold.
             ModelError: the model can't be loaded or run, or can't spell what response_format asks for.
             MissingDependencyError: response_format needs `video-tool[structured]`.
+            CancelledError, DeadlineError: the `CancelScope` around it was cancelled, or its deadline is over.
             TypeError: there is no such option.
         """
         return self.answer(VideoQuestion.of(question, videos, images, options))
@@ -177,7 +178,7 @@ class VideoQA:
     ) -> Generator[str | VideoAnswer]:
         """The answer piece by piece while it is generated, and in the end the `VideoAnswer`, whose text they make up.
 
-        Who leaves the loop early stops generating within one token. Arguments and errors as for `ask`.
+        Who leaves the loop early stops generating at once. Arguments and errors as for `ask`.
         """
         return self.answer_in_pieces(VideoQuestion.of(question, videos, images, options))
 

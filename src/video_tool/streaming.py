@@ -37,7 +37,7 @@ class TextStream:
         return piece
 
     def end(self) -> None:
-        """Stops generating within a layer of the model, and waits until it has stopped."""
+        """Stops generating, wherever it is, and waits until it has stopped."""
         self._scope.cancel()
         self._thread.join()
 

@@ -83,12 +83,14 @@ class Client:
 
 
 class Hub(ThreadingHTTPServer):
-    """Holds one model, `some/llava`, of the files in a folder, with one branch, `main`."""
+    """Holds one model, `some/llava`, of the files in a folder, with one branch, `main`; `silent` amid its weights."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
         self.folder = folder
         self.asked: list[str] = []
+        self.silent = False
+        self.held, self.released = threading.Event(), threading.Event()
 
     @property
     def url(self) -> str:
@@ -124,7 +126,11 @@ class _Answers(BaseHTTPRequestHandler):
         for name, value in (always | headers).items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command == "GET" and self.server.silent and self.path.endswith(".safetensors"):
+            self.wfile.write(body[: len(body) // 2])
+            self.server.held.set()
+            self.server.released.wait()
+        elif self.command == "GET":
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
@@ -260,6 +266,39 @@ except KeyboardInterrupt:
     env = environment(hub.url, tmp_path / "cache")
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "left\n"
+
+
+def test_a_silent_hub_is_left(tmp_path: Path, hub: Hub) -> None:
+    code = """
+import sys, threading
+from video_tool import CancelScope, VideoQA
+from video_tool.errors import CancelledError
+qa = VideoQA("some/llava", device="cpu")
+try:
+    with CancelScope() as scope:
+        threading.Thread(target=lambda: sys.stdin.readline() and scope.cancel()).start()
+        qa.load()
+except CancelledError:
+    print("left", flush=True)
+sys.stdin.readline()
+qa.load()
+print("loaded")
+"""
+    env = environment(hub.url, tmp_path / "cache")
+    hub.silent = True
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert hub.held.wait(60)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "left\n"
+        hub.silent = False
+        hub.released.set()
+        assert process.communicate("\n")[0] == "loaded\n"
+    assert process.returncode == 0
 
 
 def test_the_command_line_tells_the_hub_nothing_and_takes_its_options(tmp_path: Path, hub: Hub) -> None:

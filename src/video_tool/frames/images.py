@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from video_tool.errors import DecodeError, QuestionError
+from video_tool.cancellation import check
+from video_tool.errors import DecodeError, QuestionError, VideoToolError
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import ImageInput
 from video_tool.settings import Settings
@@ -36,6 +39,7 @@ def read_image(
         SourceError: the image can't be had.
         DecodeError: it is no image, or more than Pillow's limit of pixels.
     """
+    check()
     if isinstance(image, Image.Image):
         return ImageOps.exif_transpose(image).convert("RGB")
     if isinstance(image, np.ndarray):
@@ -51,10 +55,20 @@ def read_image(
         for warning in file.warnings:
             on_warning(warning)
         try:
-            with Image.open(file.path, formats=formats) as opened:
+            with io.BufferedReader(_Content(file.path)) as content, Image.open(content, formats=formats) as opened:
                 return ImageOps.exif_transpose(opened).convert("RGB")
+        except VideoToolError:  # some are OSErrors, too
+            raise
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
             raise DecodeError(
                 f"{file.name} can't be read as an image: {type(error).__name__}",
                 hint="Give a PNG, JPEG, WebP or similar; videos go into videos=[…].",
             ) from error
+
+
+class _Content(io.FileIO):
+    """A file that nobody reads on in once the work around is to stop: a large image takes seconds."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        check()
+        return super().readinto(buffer)

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
+from video_tool.cancellation import acquire, check, on_cancel
 from video_tool.errors import DecodeError, DecodeTimeoutError, NoVideoError, VideoTooLargeError
 from video_tool.frames.reader import UnsuitableReaderError
 from video_tool.frames.wire import FrameMemory, start_process
@@ -49,12 +50,14 @@ class Worker:
         memory: bytes that it may take.
         plugins: the distributions whose readers it loads, as `Settings.plugins` has them.
         usable: whether it has answered all that it was asked, and without an error that may have left a mark.
+        abandoned: whether it was killed because nobody waits for its answer any more.
     """
 
     def __init__(self, memory: int, plugins: tuple[str, ...] | None) -> None:
         self.memory = memory
         self.plugins = plugins
         self.usable = True
+        self.abandoned = False
         self._process, self._connection = start_process("video_tool.frames.worker", str(memory), json.dumps(plugins))
 
     @property
@@ -80,7 +83,28 @@ class Worker:
         Raises:
             DecodeTimeoutError: it took longer, and was killed.
             DecodeError: it answered with an error, with nonsense, or not at all.
+            CancelledError, DeadlineError: the work around is to stop, and it was killed.
         """
+        check()
+        with on_cancel(self._abandon):
+            try:
+                return self._exchange(request, budget, memory, follow)
+            except DecodeError:
+                check()
+                raise
+
+    def close_file(self) -> None:
+        """Has it hold nothing of a file any more, whoever still waits; not `usable` when that fails."""
+        with suppress(DecodeError):
+            self._exchange({"step": "close"}, Budget(_FAREWELL))
+
+    def _exchange(
+        self,
+        request: dict[str, Any],
+        budget: Budget,
+        memory: FrameMemory | None = None,
+        follow: tuple[int, ...] = (),
+    ) -> tuple[dict[str, Any], list[bytes]]:
         self.usable = False
         began = time.monotonic()
         overrun = threading.Event()
@@ -136,6 +160,10 @@ class Worker:
             if pipe is not None:
                 pipe.close()
 
+    def _abandon(self) -> None:
+        self.abandoned = True
+        self._process.kill()
+
     def _kill(self, overrun: threading.Event) -> None:
         overrun.set()
         self._process.kill()
@@ -171,8 +199,11 @@ class WorkerPool:
         Args:
             memory: bytes that it may take.
             plugins: the distributions whose readers it loads; None for all.
+
+        Raises:
+            CancelledError, DeadlineError: the work around is to stop, and all are busy.
         """
-        with self._slots:
+        with acquire(self._slots):
             worker = self._take(memory, plugins)
             try:
                 worker.complaints()  # about the file before
@@ -188,14 +219,16 @@ class WorkerPool:
                     return worker
                 self._workers.remove(worker)
                 worker.end()
-            worker = Worker(memory, plugins)
-            self._workers.append(worker)
-            return worker
+            return self._start(memory, plugins)
+
+    def _start(self, memory: int, plugins: tuple[str, ...] | None) -> Worker:
+        worker = Worker(memory, plugins)
+        self._workers.append(worker)
+        return worker
 
     def _give_back(self, worker: Worker) -> None:
         if worker.usable:
-            with suppress(DecodeError):
-                worker.ask({"step": "close"}, Budget(_FAREWELL))
+            worker.close_file()
         if not worker.usable:
             worker.end()
         with self._lock:
@@ -203,6 +236,10 @@ class WorkerPool:
                 self._idle.append(worker)
             elif worker in self._workers:
                 self._workers.remove(worker)
+                if worker.abandoned:
+                    # so that the next question does not wait for it; where it can't be had, that one says why
+                    with suppress(OSError):
+                        self._idle.append(self._start(worker.memory, worker.plugins))
 
     def end(self) -> None:
         """Ends all workers."""

@@ -7,6 +7,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ChoiceScore
+from video_tool.cancellation import check
 from video_tool.prompt import plain_words
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def score_choices(model: Any, tokenizer: Any, inputs: Any, choices: Sequence[str
     blank = begins[: len(begins) - len(begins.lstrip())]
     scores: list[ChoiceScore] = []
     for choice in choices:
+        check()
         said = tokenizer.encode(f"{blank}{plain_words(choice, tokenizer)}", add_special_tokens=False)
         logits = _last_logits(model, _followed_by(inputs, said), len(said) + 1).float().log_softmax(-1)
         total = sum(float(logits[place, token]) for place, token in enumerate(said))

@@ -41,6 +41,11 @@ def let_go(error: BaseException) -> None:
 def give_back_memory() -> None:
     """Collects what nobody refers to any more, and has torch hand the devices' memory back to others."""
     gc.collect()
+    empty_caches()
+
+
+def empty_caches() -> None:
+    """Has torch hand the devices' memory back to others, as far as it is free."""
     torch = sys.modules.get("torch")
     if torch is None:
         return

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import ref
 
+from video_tool.cancellation import acquire, check
 from video_tool.models.base import VideoLanguageModel
 from video_tool.models.failures import give_back_memory
 
@@ -55,12 +56,18 @@ class HeldModel:
 
     @contextmanager
     def in_use(self, load: Callable[[], VideoLanguageModel]) -> Generator[InUse]:
-        """The model, which `load` makes if there is none; it is not let go of meanwhile."""
+        """The model, which `load` makes if there is none; it is not let go of meanwhile.
+
+        Raises:
+            CancelledError, DeadlineError: the work around is to stop. Somebody else's loading is not waited for then;
+                loading that has begun goes on to its end, and the model is kept.
+        """
         with self._state:
             self._users += 1
         used: InUse | None = None
         try:
             used = self._loaded(load)
+            check()
             yield used
         finally:
             if used is not None:
@@ -85,7 +92,7 @@ class HeldModel:
             give_back_memory()
 
     def _loaded(self, load: Callable[[], VideoLanguageModel]) -> InUse:
-        with self._loading:
+        with acquire(self._loading):
             model = self._model
             if model is not None:
                 return InUse(model, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from video_tool.builtin import CHECKPOINT
+from video_tool.cancellation import check, on_cancel
 from video_tool.errors import ModelError, ModelNotFoundError
 from video_tool.model_options import ModelOptions
 from video_tool.models.failures import first_line
@@ -101,29 +102,39 @@ def _fetch(name: str, revision: str | None, files: Sequence[str], *, offline: bo
     """The files from the hub, or from its cache when it can't be reached.
 
     All at once: asking for them one by one, as Transformers does, takes minutes to find a hub out of reach.
-    The hub's client fetches in threads of its own; news of them are told in the caller's.
+    The hub's client fetches in threads of its own; news of them are told in the caller's. Who stops waiting leaves them
+    to themselves: they end with the next bytes, or when the hub has been silent for too long.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
     news: SimpleQueue[Progress | None] = SimpleQueue()
     left = threading.Event()
-    with ThreadPoolExecutor(1, "hub") as aside:
-        fetched = aside.submit(
-            snapshot_download,
-            name,
-            revision=revision,
-            allow_patterns=list(files),
-            local_files_only=offline,
-            tqdm_class=_telling(name, news, left),
-        )
-        fetched.add_done_callback(lambda _: news.put(None))
+    fetched: Future[str] = Future()
+
+    def fetch() -> None:
         try:
+            folder = snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=list(files),
+                local_files_only=offline,
+                tqdm_class=_telling(name, news, left),
+            )
+            fetched.set_result(folder)
+        except BaseException as error:  # noqa: BLE001 — raised again in the caller's thread
+            fetched.set_exception(error)
+        news.put(None)
+
+    threading.Thread(target=fetch, name="hub", daemon=True).start()
+    try:
+        with on_cancel(lambda: news.put(None)):
             while (report := news.get()) is not None:
+                check()
                 on_progress(report)
-        except BaseException:
-            left.set()  # a download that nobody waits for ends with its next bytes
-            raise
+        check()
+    finally:
+        left.set()
     try:
         return Path(fetched.result())
     except GatedRepoError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from video_tool.cancellation import check
 from video_tool.models.base import OnText
 from video_tool.models.structured import Constraint
 from video_tool.models.transcript import Transcript
@@ -19,7 +20,7 @@ class Listener:
     """Rides along as a stopping criterion, which Transformers calls for every token.
 
     It does not raise what the callbacks raise but stops generating and keeps it: raised from in here, it could not be
-    told from an error of the model's.
+    told from an error of the model's. So it does where the work around is to stop.
 
     Args:
         tokenizer: turns tokens into text.
@@ -32,7 +33,7 @@ class Listener:
 
     Attributes:
         stopped: why it stopped generating; None while it did not.
-        failure: what a callback raised.
+        failure: what a callback raised, or why the work around is to stop.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Listener:
 
         done = ids.shape[1] - self._prompt
         try:
+            check()
             if self._constraint is not None:
                 self._constraint.accept(int(ids[0, -1]))
                 if self._constraint.complete:

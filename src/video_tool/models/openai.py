@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from video_tool.errors import MissingDependencyError, ModelError, QuestionError,
 from video_tool.model_options import REMOTE, RemoteOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.chat_messages import chat_messages, video_metadata
+from video_tool.models.loop_thread import LoopThread
 from video_tool.models.openai_errors import translated
 from video_tool.models.options import check_remote_generation
 from video_tool.models.transcript import Transcript
@@ -59,7 +60,7 @@ class OpenAIModel:
                 f"{model} names no model", hint="Write openai: and the name that the server has for it."
             )
         self._options = options
-        self._client = _client(options)
+        self._connect()
         self._limit = "max_tokens"  # what every server knows; some hosted models know max_completion_tokens alone
         self._server = redact(str(self._client.base_url)).rstrip("/")
         self.info = ModelInfo(
@@ -74,9 +75,10 @@ class OpenAIModel:
 
     def models(self) -> tuple[str, ...]:
         """The names of all models that the server has. Raises as `generate` does."""
+        loop, client = self._connected()
         with self._translated():
             # as it came: the client takes for granted that it is a list of models
-            listed: Any = json.loads(self._client.models.with_raw_response.list().text)
+            listed: Any = json.loads(loop.result(client.models.with_raw_response.list).text)
         rows: Any = listed.get("data") if isinstance(listed, dict) else None
         if not isinstance(rows, list):
             raise ServerError(
@@ -102,6 +104,7 @@ class OpenAIModel:
             ContextLengthError: prompt and answer are longer than the model's context.
             ModelNotFoundError: the server does not have the model.
             ServerError: the server can't be reached, fails, or refuses the request.
+            CancelledError, DeadlineError: the work around is to stop.
         """
         check_remote_generation(options)
         asked = time.perf_counter()
@@ -121,27 +124,41 @@ class OpenAIModel:
 
     def _chunks(self, request: dict[str, Any], options: GenerationOptions) -> Generator[Any]:
         """The answer in chunks; closing this closes the connection, on which servers stop generating."""
-        client = self._client
+        loop, client = self._connected()
         if options.max_seconds is not None:
             # silence can't outlast them, nor can a second try
             seconds = min(options.max_seconds, self._options.timeout)
             client = client.with_options(timeout=_timeout(seconds), max_retries=0)
-        with self._translated(), self._opened(client, request, options.max_new_tokens) as stream:
-            yield from stream
+        with self._translated(), closing(loop.each(self._streamed(client, request, options.max_new_tokens))) as chunks:
+            yield from chunks
 
-    def _opened(self, client: openai.OpenAI, request: dict[str, Any], most: int) -> Any:
+    async def _streamed(self, client: openai.AsyncOpenAI, request: dict[str, Any], most: int) -> AsyncGenerator[Any]:
+        async with await self._opened(client, request, most) as stream:
+            async for chunk in stream:
+                yield chunk
+
+    async def _opened(self, client: openai.AsyncOpenAI, request: dict[str, Any], most: int) -> Any:
         import openai
 
         create: Any = client.chat.completions.create
         common = {"model": self._name, "stream": True, "stream_options": {"include_usage": True}, **request}
         limit = self._limit
         try:
-            return create(**common, **{limit: most})
+            return await create(**common, **{limit: most})
         except openai.BadRequestError as error:
             if error.param != limit or error.code != "unsupported_parameter" or limit != "max_tokens":
                 raise
         self._limit = "max_completion_tokens"
-        return create(**common, max_completion_tokens=most)
+        return await create(**common, max_completion_tokens=most)
+
+    def _connect(self) -> None:
+        self._client = _client(self._options)
+        self._loop = LoopThread(self._client.close)
+
+    def _connected(self) -> tuple[LoopThread, openai.AsyncOpenAI]:
+        if self._loop.lost:
+            self._connect()
+        return self._loop, self._client
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -250,7 +267,7 @@ def request_arguments(options: GenerationOptions) -> dict[str, Any]:
     return arguments | ({"extra_body": given} if given else {})
 
 
-def _client(options: RemoteOptions) -> openai.OpenAI:
+def _client(options: RemoteOptions) -> openai.AsyncOpenAI:
     import os
 
     try:
@@ -265,7 +282,7 @@ def _client(options: RemoteOptions) -> openai.OpenAI:
             "there is no key for OpenAI's server, and no other server is named",
             hint="Set OPENAI_API_KEY, or give base_url, such as http://127.0.0.1:8000/v1.",
         )
-    return openai.OpenAI(
+    return openai.AsyncOpenAI(
         api_key=key,
         base_url=options.base_url,
         timeout=_timeout(options.timeout),

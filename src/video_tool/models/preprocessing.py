@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from video_tool.answer import ModelKind
+from video_tool.cancellation import acquire, check
 from video_tool.errors import CheckpointError
 from video_tool.models.context import ContextWindow
 from video_tool.models.families import family_of
@@ -61,7 +62,7 @@ class Preprocessor:
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
         """The text that stands for a conversation, and its media. Raises as `build_prompt` does."""
-        with self._lock:
+        with acquire(self._lock):
             return build_prompt(self.family.arrange(messages), self.processor, self.family.style, self.kind)
 
     def check_length(self, messages: Sequence[Message], new: int, tokens: int | None = None) -> None:
@@ -75,7 +76,7 @@ class Preprocessor:
         Raises:
             ContextLengthError: more tokens than the model can hold, or more frames of a video than it takes.
         """
-        with self._lock:
+        with acquire(self._lock):
             self._window.check(messages, new, tokens)
 
     def estimate(self, messages: Sequence[Message]) -> int:
@@ -101,8 +102,10 @@ class Preprocessor:
             device: where it goes.
             dtype: the pixels'; as the processor makes them by default.
         """
-        with self._lock:
-            inputs = self.family.encode(prompt).to(device)
+        with acquire(self._lock):
+            inputs = self.family.encode(prompt)
+        check()
+        inputs = inputs.to(device)
         for name, value in inputs.items():
             # pixels, not numbers such as the seconds between frames
             if dtype is not None and getattr(value, "ndim", 0) > 1 and value.is_floating_point():

@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from video_tool.cancellation import acquire
+
 T = TypeVar("T")
 
 
@@ -22,8 +24,12 @@ class Shared(Generic[T]):
         self._loading = threading.Lock()
 
     def get(self, key: Hashable, load: Callable[[], T]) -> T:
-        """What is there for the key, loaded if nothing is."""
-        with self._loading:
+        """What is there for the key, loaded if nothing is.
+
+        Raises:
+            CancelledError, DeadlineError: the work around is to stop, and others still load.
+        """
+        with acquire(self._loading):
             found = self._in_memory.get(key)
             if found is None:
                 found = self._in_memory[key] = load()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from video_tool.cancellation import check
 from video_tool.errors import MissingDependencyError, QuestionError, StructuredOutputError
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.response_format import ResponseFormat, json_schema
@@ -55,6 +56,7 @@ def token_index(vocabulary: Vocabulary, model: str) -> Any:
     """
     llguidance = _llguidance()
     spelling = _Spelling(vocabulary)
+    check()
     missing = [sign for sign in _SPELLING if sign.encode() not in spelling.tokens]
     if missing:
         raise StructuredOutputError(

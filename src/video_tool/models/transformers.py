@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from video_tool.answer import ModelInfo, Usage
-from video_tool.errors import ModelError, OutOfMemoryError
+from video_tool.cancellation import acquire, check
+from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
-from video_tool.models.failures import first_line, is_out_of_memory, let_go
+from video_tool.models.failures import empty_caches, first_line, is_out_of_memory, let_go
 from video_tool.models.fitting import question_too_large
+from video_tool.models.heeding import Heeding
 from video_tool.models.listening import Listener
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
@@ -38,13 +40,23 @@ R = TypeVar("R")
 def _one_at_a_time(
     generate: Callable[Concatenate[TransformersModel, P], R],
 ) -> Callable[Concatenate[TransformersModel, P], R]:
-    """Has the weights answer one question at a time, whoever asks, and frees what one that did not fit had taken."""
+    """Has the weights answer one question at a time, whoever asks.
+
+    What a question that did not fit, or that nobody waits for any more, had taken of the memory is given back.
+    """
 
     @wraps(generate)
     def alone(self: TransformersModel, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.alone:
+        with acquire(self.alone):
             try:
                 return generate(self, *args, **kwargs)
+            except (CancelledError, DeadlineError) as error:
+                # of no interest to anybody, and its frames keep what the layers were at; without them all is free, and
+                # the caller does not have to wait for the garbage of a large process to be collected
+                error.with_traceback(None)
+                del self, args, kwargs
+                empty_caches()
+                raise
             except OutOfMemoryError as error:
                 let_go(error)
                 del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
@@ -75,6 +87,7 @@ class TransformersModel:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
         self._model, self.alone = loaded.model, loaded.lock
+        self._heeding = Heeding(loaded.model, compiled=options.compile)
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
@@ -118,6 +131,7 @@ class TransformersModel:
             CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
             OutOfMemoryError: the device does not hold the question.
+            CancelledError, DeadlineError: the work around is to stop.
         """
         asked = time.perf_counter()
         preprocessor = self.preprocessor
@@ -127,10 +141,12 @@ class TransformersModel:
         visual = preprocessor.family.visual(ids)
         tokenizer = self._tokenizer
         encoded = time.perf_counter()
+        check()
         if options.choices:
             said = self._choose(inputs, options.choices, on_text)
         else:
             constraint = self._constraint(options)
+            check()
             said = self._say(
                 inputs,
                 options,
@@ -174,6 +190,7 @@ class TransformersModel:
         with (
             torch.inference_mode(),
             self._typed_errors(prompt),
+            self._heeding.prefill_first(),
             self._seeded(options.seed),
             recorder.listening(self._model) if recorder else nullcontext(),
         ):
@@ -190,7 +207,7 @@ class TransformersModel:
     def _choose(self, inputs: Any, choices: Sequence[str], on_text: OnText | None) -> Said:
         import torch
 
-        with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]):
+        with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]), self._heeding.prefills():
             scores = score_choices(self._model, self._tokenizer, inputs, choices)
         best = max(scores, key=lambda score: score.log_probability)
         if on_text is not None:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from filelock import Timeout
 
-from video_tool.errors import DownloadError, SourceNotFoundError, SourceRefusedError, StorageError
+from video_tool.errors import DeadlineError, DownloadError, SourceNotFoundError, SourceRefusedError, StorageError
 from video_tool.progress import OnProgress, Progress
 from video_tool.settings import Settings
 from video_tool.sources.entries import Entry
@@ -122,6 +122,8 @@ class _UnusableError(Exception):
 def _store_errors() -> Generator[None]:
     try:
         yield
+    except DeadlineError:  # an OSError, too
+        raise
     except OSError as error:
         raise _unusable(error) from error
 
@@ -205,6 +207,8 @@ class _Lookup:
                 hint="Try again later, or raise VIDEO_TOOL_DOWNLOAD_TIMEOUT.",
                 retryable=True,
             ) from error
+        except DeadlineError:
+            raise
         except OSError as error:
             raise _unusable(error) from error
 
@@ -247,6 +251,8 @@ class _Lookup:
         """For changes to the store without which the download is as good."""
         try:
             yield
+        except DeadlineError:
+            raise
         except OSError as error:
             warnings.append(f"{self.name} could not be kept in the cache ({_unusable(error)}).")
 

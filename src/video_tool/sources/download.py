@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from video_tool.cancellation import check, on_cancel
 from video_tool.errors import SourceError, SourceRefusedError
 from video_tool.progress import OnProgress, Progress
 from video_tool.settings import Settings
@@ -67,6 +68,7 @@ def fetch(
         SourceTooLargeError: more than `settings.max_download_bytes`.
         DownloadError: the site or the network failed, or took longer than `settings.download_timeout`.
         SourceError: the file of cookies can't be read, or the folder not be written.
+        CancelledError, DeadlineError: the work around is to stop.
     """
     files: list[Path] = []
     info: dict[str, Any] = {}
@@ -91,9 +93,11 @@ def fetch(
         with _no_plugins():
             options |= {"proxy": proxy.url}
             ydl = ConditionalYoutubeDL(options, name, settings.max_download_bytes, known)
-        with ydl, _Failure() as caught:
+        with on_cancel(proxy.stop), ydl, _Failure() as caught:
             ydl.extract_info(url)
     failed = caught.error
+    if failed:
+        check()
     if isinstance(failed, Aborted):
         raise failed.error
     if proxy.stopped:

@@ -92,6 +92,10 @@ class EgressProxy:
         """The credentials that it wants, as in a header (RFC 7617)."""
         return base64.b64encode(f"video-tool:{self._secret}".encode()).decode()
 
+    def stop(self) -> None:
+        """Breaks off all connections, from any thread; new ones are refused. Does not wait for it."""
+        self._loop.call_soon_threadsafe(self._end.set)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -99,7 +103,7 @@ class EgressProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
+        self.stop()
         self._thread.join()
         self._loop.close()
 

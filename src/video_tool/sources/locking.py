@@ -14,6 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from video_tool.cancellation import check
+
 
 def operating_system_lock(path: Path) -> FileLock:
     """Return a lock that ends with the process that holds it.
@@ -33,6 +35,30 @@ def held_if_free(path: Path) -> Generator[bool]:
         return
     with held:
         yield True
+
+
+@contextmanager
+def held_in_turn(path: Path, seconds: float, look_again: float = 0.05) -> Generator[None]:
+    """Hold a lock for the length of a with-block, as soon as those who have it let go of it.
+
+    Args:
+        path: the lock's file.
+        seconds: how long to wait for it.
+        look_again: seconds after which to look again.
+
+    Raises:
+        Timeout: it was not to be had in time.
+        CancelledError, DeadlineError: the work around is to stop.
+        OSError: the file system has no locks, or not there.
+    """
+    lock = operating_system_lock(path)
+    with lock.acquire(timeout=seconds, poll_interval=look_again, cancel_check=_check):
+        yield
+
+
+def _check() -> bool:
+    check()
+    return False
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from video_tool.cancellation import check
 from video_tool.errors import (
     QuestionError,
     SourceError,
     SourceNotFoundError,
     SourceRefusedError,
+    VideoToolError,
 )
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.settings import Settings
@@ -152,11 +154,12 @@ def _copy(stream: BinaryIO, path: Path, name: str, max_bytes: int) -> None:
     try:
         with path.open("wb") as file:
             while chunk := _read(stream, name):
+                check()
                 copied += len(chunk)
                 if copied > max_bytes:
                     raise too_large(name, max_bytes)
                 file.write(chunk)
-    except SourceError:
+    except VideoToolError:  # many are OSErrors, too
         raise
     except OSError as error:
         raise unwritable(name) from error

@@ -19,17 +19,19 @@ import hashlib
 import os
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import Timeout
 
+from video_tool.cancellation import check
 from video_tool.sources.entries import Entries, Entry, KeptEntry, flush
 from video_tool.sources.freshness import Freshness
 from video_tool.sources.locking import (
     held_if_free,
-    operating_system_lock,
+    held_in_turn,
     sweep_work_folders,
     unlink_unless_open,
     work_folder,
@@ -37,6 +39,8 @@ from video_tool.sources.locking import (
 
 PATIENCE = 20.0
 """Seconds to wait for other processes' changes to the folder, which take milliseconds each where the disk is quick."""
+
+_BLOCK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -94,15 +98,13 @@ class Store:
         """A folder on the store's file system, removed after the with-block."""
         return work_folder(self._work)
 
-    @contextmanager
-    def turn(self, key: str, timeout: float) -> Generator[None]:
+    def turn(self, key: str, timeout: float) -> AbstractContextManager[None]:
         """Be the only one to fetch something, for the length of a with-block.
 
         Raises:
             filelock.Timeout: another was at it for `timeout` seconds.
         """
-        with operating_system_lock(self._locks / f"{key}.lock").acquire(timeout=timeout):
-            yield
+        return held_in_turn(self._locks / f"{key}.lock", timeout)
 
     def find(self, key: str) -> Entry | None:
         """Return what was kept for a request; None when nothing was, or nobody can read it."""
@@ -135,7 +137,7 @@ class Store:
             False when there is no room for it, however much is evicted.
         """
         with file.open("rb") as content:
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+            sha256 = _sha256(content)
             size = content.tell()
         flush(file)
         entry = Entry(name=name, sha256=sha256, size=size, fetched=time.time(), freshness=freshness)
@@ -206,7 +208,7 @@ class Store:
         for name in self._sizes():
             path = self._objects / name
             with suppress(FileNotFoundError), path.open("rb") as content:
-                if hashlib.file_digest(content, "sha256").hexdigest() == name:
+                if _sha256(content) == name:
                     good[name] = content.tell()
                     continue
                 with self._changes():
@@ -225,12 +227,11 @@ class Store:
 
     @contextmanager
     def _changes(self) -> Generator[None]:
-        lock = operating_system_lock(self.folder / "store.lock")
-        try:
-            held = lock.acquire(timeout=self._patience, poll_interval=0.01)
-        except Timeout as error:
-            raise BlockingIOError(errno.EBUSY, "another process does not let go of it") from error
-        with held:
+        with ExitStack() as held:
+            try:
+                held.enter_context(held_in_turn(self.folder / "store.lock", self._patience, 0.01))
+            except Timeout as error:
+                raise BlockingIOError(errno.EBUSY, "another process does not let go of it") from error
             yield
 
     def _sizes(self) -> dict[str, int]:
@@ -269,3 +270,11 @@ class Store:
                 wanted.add(kept.entry.sha256)
         loose = [name for name in sizes if name not in wanted and unlink_unless_open(self._objects / name)]
         return sum(sizes[name] for name in loose)
+
+
+def _sha256(content: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := content.read(_BLOCK):
+        check()
+        digest.update(block)
+    return digest.hexdigest()

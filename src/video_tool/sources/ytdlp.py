@@ -8,6 +8,8 @@ them where the environment says so (`NO_PROXY`).
 from __future__ import annotations
 
 import base64
+import threading
+import time
 from functools import partial
 from typing import Any
 from urllib.error import HTTPError
@@ -29,7 +31,8 @@ from yt_dlp.networking._urllib import HTTPHandler, RedirectHandler, UrllibRH
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import DownloadCancelled
 
-from video_tool.errors import DownloadError, SourceError, SourceRefusedError
+from video_tool.cancellation import check, on_cancel
+from video_tool.errors import CancelledError, DeadlineError, DownloadError, SourceError, SourceRefusedError
 from video_tool.sources.bodies import Body
 from video_tool.sources.naming import one_line
 
@@ -81,6 +84,7 @@ class ConfinedYoutubeDL(YoutubeDL):
             super().add_info_extractor(ie)
 
     def urlopen(self, req: Any) -> Response:
+        _check()  # a connection that was broken off is not tried again
         try:
             return super().urlopen(req)
         except RequestError as error:
@@ -108,7 +112,15 @@ class ConfinedYoutubeDL(YoutubeDL):
                     hint="Download the file yourself and pass its path.",
                 )
             )
+        self._wait_until(float(info.get("available_at") or 0.0))
         return super().dl(name, info, *args, **options)
+
+    def _wait_until(self, seconds: float) -> None:
+        # Some sites give a file only after a while, which yt-dlp would sleep through.
+        woken = threading.Event()
+        with on_cancel(woken.set):
+            woken.wait(max(seconds - time.time(), 0.0))
+        _check()
 
 
 class _ProxyOnlyRH(UrllibRH):
@@ -181,6 +193,13 @@ class _Bounded(BaseHandler):
         return bounded
 
     https_response = http_response
+
+
+def _check() -> None:
+    try:
+        check()
+    except (CancelledError, DeadlineError) as error:
+        raise Aborted(error) from error
 
 
 def _abort(error: SourceError) -> Aborted:
