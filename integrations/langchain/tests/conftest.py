@@ -15,7 +15,6 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_video_tool import VideoQATool, VideoToolkit
 
-from video_tool import Settings
 from video_tool.builtin.clips import random_clip, render, write_video
 
 
@@ -76,8 +75,7 @@ def square(clips: Path) -> str:
 @pytest.fixture(scope="session")
 def kit(clips: Path) -> VideoToolkit:
     """All tools, asking the built-in model; one for all tests, which then load it once."""
-    settings = Settings(allowed_hosts=("127.0.0.1",), cache_max_bytes=0)
-    return VideoToolkit(model="builtin", settings=settings, allowed_roots=(clips,))
+    return VideoToolkit(model="builtin", allowed_roots=(clips,))
 
 
 @pytest.fixture

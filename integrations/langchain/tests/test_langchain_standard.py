@@ -48,12 +48,13 @@ class TestUnit(_OfEachTool, ToolsUnitTests):
     pass
 
 
+@pytest.fixture(scope="module")
+def shared() -> VideoToolkit:
+    return VideoToolkit(model="builtin", allowed_roots=(DEMO_VIDEO.parent,))
+
+
 class TestIntegration(_OfEachTool, ToolsIntegrationTests):
     @pytest.fixture
     def tool(self, kind: type[BaseTool], shared: VideoToolkit) -> BaseTool:
         """With an engine that is loaded already."""
         return kind(toolbox=shared.toolbox)
-
-    @pytest.fixture(scope="class")
-    def shared(self) -> VideoToolkit:
-        return VideoToolkit(model="builtin", allowed_roots=(DEMO_VIDEO.parent,))

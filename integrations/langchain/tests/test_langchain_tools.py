@@ -100,7 +100,7 @@ async def test_errors_tell_the_model_what_to_do_and_programs_their_code(
 
 
 def test_an_error_without_a_tool_call_is_words(tool: VideoQATool) -> None:
-    assert tool.invoke({"question": "What?", "videos": ["/etc/passwd"]}).startswith("Video 1 is not allowed")
+    assert "is not allowed" in tool.invoke({"question": "What?", "videos": ["/etc/passwd"]})
 
 
 def test_null_is_what_is_taken_by_default(tool: VideoQATool, circle: str) -> None:
