@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import calling
 from langchain.agents import create_agent
 from langchain_core.messages import ToolMessage
 from langchain_video_tool import VideoQATool, VideoToolkit
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
+from scripted import calling
 
 from video_tool import VideoAnswer
 from video_tool.adapters import ToolError
@@ -24,8 +24,9 @@ def colour(video: str) -> tuple[str, dict[str, Any]]:
 
 
 def graph(tool: VideoQATool) -> Any:
+    """A graph of a node that handles no errors itself."""
     built = StateGraph(MessagesState)
-    built.add_node("tools", ToolNode([tool]))
+    built.add_node("tools", ToolNode([tool], handle_tool_errors=False))
     built.add_edge(START, "tools")
     return built.compile()
 

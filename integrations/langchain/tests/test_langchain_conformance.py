@@ -7,10 +7,10 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import calling
 from langchain.agents import create_agent
 from langchain_core.messages import ToolMessage
 from langchain_video_tool import VideoQATool
+from scripted import calling
 
 from video_tool import VideoAnswer
 from video_tool.adapters import Toolbox

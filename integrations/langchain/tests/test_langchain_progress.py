@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from conftest import calling
 from langchain.agents import create_agent
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.runnables import RunnableLambda
 from langchain_video_tool import PROGRESS_EVENT, VideoQATool
+from scripted import calling
 
 
 def asked(circle: str) -> dict[str, Any]:

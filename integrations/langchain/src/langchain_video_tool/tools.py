@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool, ToolException
 from langchain_core.tools.base import ArgsSchema
-from pydantic import SkipValidation
 
 from langchain_video_tool.engine import EngineFields
 from langchain_video_tool.progress import teller, telling
 from video_tool.adapters import TOOLS, Tool, Toolbox, ToolError, ToolResult, shared_toolbox
 
-_Arguments = Annotated[ArgsSchema | None, SkipValidation()]
 _Content = str | list[str | dict[str, Any]]
 
 
@@ -80,9 +78,7 @@ class VideoTool(BaseTool, EngineFields):
         self, arguments: dict[str, Any], tool_call_id: str | None, *, run_manager: AsyncCallbackManagerForToolRun
     ) -> tuple[Any, Any]:
         async with telling(run_manager, self._said_of(tool_call_id)) as tell:
-            result = await self.asked().acall(
-                self.definition.name, arguments, on_progress=tell, seconds=self.timeout
-            )
+            result = await self.asked().acall(self.definition.name, arguments, on_progress=tell, seconds=self.timeout)
         return self._output(result, tool_call_id)
 
     def asked(self) -> Toolbox:
@@ -96,19 +92,17 @@ class VideoTool(BaseTool, EngineFields):
         """Content and artifact. An error is a message already: LangChain gives those it makes of errors no artifact."""
         if result.error is None:
             return _content(result), result.content
-        told = self._handled(result.error)
+        told = self._handled(result.error, result.text)
         if tool_call_id is None:
             return told, None
-        message = ToolMessage(
-            told, artifact=result.error, status="error", name=self.name, tool_call_id=tool_call_id
-        )
+        message = ToolMessage(told, artifact=result.error, status="error", name=self.name, tool_call_id=tool_call_id)
         return message, None
 
-    def _handled(self, error: ToolError) -> _Content:
+    def _handled(self, error: ToolError, text: str) -> _Content:
         failed = VideoToolCallError(error)
         match self.handle_tool_error:
             case True:
-                return error.message
+                return text
             case str(words):
                 return words
             case handle if callable(handle):
@@ -128,7 +122,7 @@ class VideoQATool(VideoTool):
 
     name: str = definition.name
     description: str = definition.description
-    args_schema: _Arguments = definition.arguments
+    args_schema: ArgsSchema | None = definition.arguments
 
 
 class VideoProbeTool(VideoTool):
@@ -141,7 +135,7 @@ class VideoProbeTool(VideoTool):
 
     name: str = definition.name
     description: str = definition.description
-    args_schema: _Arguments = definition.arguments
+    args_schema: ArgsSchema | None = definition.arguments
 
 
 class VideoFramesTool(VideoTool):
@@ -155,7 +149,7 @@ class VideoFramesTool(VideoTool):
 
     name: str = definition.name
     description: str = definition.description
-    args_schema: _Arguments = definition.arguments
+    args_schema: ArgsSchema | None = definition.arguments
 
 
 def _content(result: ToolResult) -> _Content:
