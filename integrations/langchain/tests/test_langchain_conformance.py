@@ -41,9 +41,14 @@ class Awaited(Invoked):
 
 
 class CalledByAnAgent(Awaited):
+    def __init__(self, toolbox: Toolbox) -> None:
+        super().__init__(toolbox)
+        self.model = calling()
+        self.agent: Any = create_agent(self.model, [self.tool])
+
     async def acall(self, arguments: dict[str, Any]) -> ToolMessage:
-        agent = create_agent(calling(("video_qa", arguments)), [self.tool])
-        state = await agent.ainvoke({"messages": [("user", "Look.")]})
+        self.model.responses = calling(("video_qa", arguments)).responses
+        state = await self.agent.ainvoke({"messages": [("user", "Look.")]})
         (message,) = (message for message in state["messages"] if isinstance(message, ToolMessage))
         return message
 
@@ -59,8 +64,19 @@ def outcome(message: ToolMessage) -> Outcome:
     return Outcome(message.text, message.artifact, None)
 
 
-@pytest.mark.parametrize("kind", [Invoked, Awaited, CalledByAnAgent])
-class TestConformance(SurfaceTests):
+class TestInvoked(SurfaceTests):
     @pytest.fixture
-    def surface(self, bench: Bench, kind: type[Invoked]) -> Surface:
-        return kind(bench.toolbox)
+    def surface(self, bench: Bench) -> Surface:
+        return Invoked(bench.toolbox)
+
+
+class TestAwaited(SurfaceTests):
+    @pytest.fixture
+    def surface(self, bench: Bench) -> Surface:
+        return Awaited(bench.toolbox)
+
+
+class TestCalledByAnAgent(SurfaceTests):
+    @pytest.fixture
+    def surface(self, bench: Bench) -> Surface:
+        return CalledByAnAgent(bench.toolbox)
