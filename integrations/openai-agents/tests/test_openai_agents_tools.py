@@ -20,6 +20,8 @@ from openai_agents_video_tool import video_tools
 from video_tool.adapters import TOOLS, Toolbox
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests, cancel_task
 
+pytest_plugins = ["video_tool.testing"]
+
 README = Path(__file__).parents[1] / "README.md"
 RED = "A red circle is moving right."
 BLUE = "A blue square is moving up."
@@ -38,7 +40,9 @@ def say_what_came_back(call: ModelCall) -> list[Any]:
 
 def agent_that(toolbox: Toolbox, *calls: tuple[str, dict[str, Any]]) -> Agent[None]:
     """An agent whose model makes these calls in one turn, and then says what came back."""
-    asked = [function_call(name, json.dumps(arguments), call_id=f"call_{i}") for i, (name, arguments) in enumerate(calls)]
+    asked = [
+        function_call(name, json.dumps(arguments), call_id=f"call_{i}") for i, (name, arguments) in enumerate(calls)
+    ]
     model = ScriptedModel([asked, ModelStep.respond(say_what_came_back)])
     return Agent(name="Viewer", model=model, tools=video_tools(toolbox))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from pydantic_ai.messages import (
     ToolCallPart,
     ToolReturnPart,
 )
-from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 from pydantic_ai_video_tool import VideoProgressEvent, VideoToolset
 
 from video_tool.adapters import TOOLS, Toolbox
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests, cancel_task
+
+pytest_plugins = ["video_tool.testing"]
 
 README = Path(__file__).parents[1] / "README.md"
 RED = "A red circle is moving right."
@@ -46,7 +48,14 @@ def scripted(*calls: Call) -> FunctionModel:
             return ModelResponse([ToolCallPart(*call) for call in calls])
         return ModelResponse([TextPart("\n".join(part.model_response_str() for part in said))])
 
-    return FunctionModel(reply)
+    async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
+        for number, part in enumerate(reply(messages, info).parts):
+            if isinstance(part, ToolCallPart):
+                yield {number: DeltaToolCall(part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id)}
+            else:
+                yield part.content
+
+    return FunctionModel(reply, stream_function=stream)
 
 
 def agent_that(toolbox: Toolbox, *calls: Call) -> Agent[None, str]:
@@ -110,17 +119,12 @@ def test_two_calls_of_one_turn_and_progress(bench: Bench) -> None:
 
     videos = bench.requests["two videos"]["videos"]
     agent = agent_that(bench.toolbox, *(("video_qa", {"question": WHAT, "videos": [video]}) for video in videos))
-    stream = scripted_stream(agent)
-    result = asyncio.run(stream.run("Look.", event_stream_handler=listen))
+    result = asyncio.run(agent.run("Look.", event_stream_handler=listen))
     assert RED in result.output
     assert BLUE in result.output
     assert {event.stage for event in told} >= {"decode", "generate"}
     assert len({event.tool_call_id for event in told}) == 2
     assert {event.tool_name for event in told} == {"video_qa"}
-
-
-def scripted_stream(agent: Agent[None, str]) -> Agent[None, str]:
-    return agent
 
 
 def test_what_goes_wrong_costs_no_retry(bench: Bench) -> None:
@@ -150,11 +154,9 @@ def test_histories_with_frames_are_kept_as_json(bench: Bench) -> None:
     assert returned(again)[0].metadata["content"]["frames"][0]["timestamp"] == 0
 
 
-def test_a_timeout_of_the_framework_ends_the_call(bench: Bench) -> None:
-    toolset = VideoToolset(bench.toolbox)
-    assert toolset.id == "video-tool"
-    filtered = toolset.filtered(lambda ctx, tool: tool.name == "video_probe")
-    result = Agent(scripted(("video_probe", {"video": red(bench)})), toolsets=[filtered]).run_sync("Look.")
+def test_tools_can_be_chosen(bench: Bench) -> None:
+    probe = VideoToolset(bench.toolbox).filtered(lambda ctx, tool: tool.name == "video_probe")
+    result = Agent(scripted(("video_probe", {"video": red(bench)})), toolsets=[probe]).run_sync("Look.")
     assert "128×96 pixels" in result.output
 
 

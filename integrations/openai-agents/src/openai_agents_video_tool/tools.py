@@ -42,7 +42,7 @@ def video_tools(toolbox: Toolbox | None = None) -> list[FunctionTool]:
 
 
 def _function_tool(tool: Tool, toolbox: Toolbox) -> FunctionTool:
-    async def invoke(context: ToolContext[Any], arguments: str) -> _Text | _Parts:
+    async def invoke(_context: ToolContext[Any], arguments: str) -> _Text | _Parts:
         return _shown(await toolbox.acall(tool.name, arguments))
 
     schema = tool.arguments.model_json_schema()

@@ -57,7 +57,7 @@ class VideoToolSpec(BaseToolSpec):
 
 class _VideoTool(FunctionTool):
     def __init__(self, toolbox: Toolbox, name: str, metadata: ToolMetadata) -> None:
-        def run(*, ctx: Context | None, **arguments: Any) -> ToolResult:
+        def run(*, ctx: Context | None, **arguments: Any) -> ToolResult:  # noqa: ARG001 — it can't be told from here
             return toolbox.call(name, arguments)
 
         async def arun(*, ctx: Context | None, **arguments: Any) -> ToolResult:
