@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic_ai import BinaryContent, CustomEvent, FunctionToolset, RunContext, Tool, ToolReturn
-from pydantic_ai.exceptions import ToolFailedError
-from pydantic_ai.messages import ToolReturnPart
 from pydantic_ai.tools import GenerateToolJsonSchema
 
 from video_tool.adapters import TOOLS, Toolbox, shared_toolbox
@@ -32,8 +30,8 @@ class VideoProgressEvent(CustomEvent):
 class VideoToolset(FunctionToolset[object]):
     """`video_qa`, `video_probe` and `video_frames`.
 
-    The part of the history that a call returned has the whole result, without its pictures, as its `metadata`. A call
-    that went wrong has the outcome `failed`, and the error's code in `metadata.error`.
+    The part of the history that a call returned has the whole result, without its pictures, as its `metadata`; of a call
+    that went wrong, too, which is why none raises `ToolFailed` or `ModelRetry`: they leave room for nothing but words.
 
     Args:
         toolbox: with which model and settings; by default as `VIDEO_TOOL_*` say.
@@ -55,9 +53,6 @@ def _tool(definition: Definition, toolbox: Toolbox) -> Tool[object]:
         result = await toolbox.acall(definition.name, arguments, on_progress=tell)
         await asyncio.gather(*map(asyncio.wrap_future, told))
         kept = result.model_copy(update={"images": ()})
-        if result.error is not None:
-            said = {"content": result.text, "tool_call_id": ctx.tool_call_id, "metadata": kept, "outcome": "failed"}
-            raise ToolFailedError(ToolReturnPart(definition.name, **said))
         images = [BinaryContent(image.data, media_type=image.media_type) for image in result.images]
         return ToolReturn([result.text, *images] if images else result.text, metadata=kept)
 
