@@ -30,8 +30,8 @@ class VideoProgressEvent(CustomEvent):
 class VideoToolset(FunctionToolset[object]):
     """`video_qa`, `video_probe` and `video_frames`.
 
-    The part of the history that a call returned has the whole result, without its pictures, as its `metadata`; of a call
-    that went wrong, too, which is why none raises `ToolFailed` or `ModelRetry`: they leave room for nothing but words.
+    The part of the history that a call returned has the whole result, without its pictures, as its `metadata`, also of a
+    call that went wrong. That is why none raises `ToolFailed` or `ModelRetry`, which have room for words alone.
 
     Args:
         toolbox: with which model and settings; by default as `VIDEO_TOOL_*` say.
