@@ -219,7 +219,8 @@ class TestArguments:
 
 
 def every_error() -> list[type[VideoToolError]]:
-    return [error for error in vars(video_tool.errors).values() if isinstance(error, type)]
+    found = (error for error in vars(video_tool.errors).values() if isinstance(error, type))
+    return [error for error in found if issubclass(error, VideoToolError)]
 
 
 class TestErrors:
