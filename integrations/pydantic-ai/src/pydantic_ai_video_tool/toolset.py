@@ -30,8 +30,8 @@ class VideoProgressEvent(CustomEvent):
 class VideoToolset(FunctionToolset[object]):
     """`video_qa`, `video_probe` and `video_frames`.
 
-    The part of the history that a call returned has the whole result, without its pictures, as its `metadata`, also of a
-    call that went wrong. That is why none raises `ToolFailed` or `ModelRetry`, which have room for words alone.
+    The part of the history that a call returned has the whole result, without its pictures, as its `metadata`. So has
+    that of a call that went wrong: it raises neither `ToolFailed` nor `ModelRetry`, which have room for words alone.
 
     Args:
         toolbox: with which model and settings; by default as `VIDEO_TOOL_*` say.
