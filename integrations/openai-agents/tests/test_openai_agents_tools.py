@@ -122,7 +122,7 @@ def test_models_are_shown_the_one_definition_as_strict_schemas() -> None:
         assert schema["additionalProperties"] is False
         assert schema["required"] == list(schema["properties"]) == list(defined.arguments.model_fields)
         for argument, declared in schema["properties"].items():
-            assert declared["description"] == defined.arguments.model_fields[argument].description
+            assert declared["description"].startswith(defined.arguments.model_fields[argument].description.rstrip("."))
             assert "default" not in declared
 
 

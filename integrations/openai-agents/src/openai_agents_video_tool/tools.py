@@ -9,7 +9,7 @@ from agents import FunctionTool, ToolOutputImage, ToolOutputText
 from agents.tool import FunctionToolCustomDataContext
 from agents.tool_context import ToolContext
 
-from video_tool.adapters import TOOLS, Tool, Toolbox, ToolResult, shared_toolbox
+from video_tool.adapters import TOOLS, Tool, Toolbox, ToolResult, shared_toolbox, tool_schema
 
 
 class _Text(str):
@@ -45,13 +45,10 @@ def _function_tool(tool: Tool, toolbox: Toolbox) -> FunctionTool:
     async def invoke(_context: ToolContext[Any], arguments: str) -> _Text | _Parts:
         return _shown(await toolbox.acall(tool.name, arguments))
 
-    schema = tool.arguments.model_json_schema()
-    for declared in schema["properties"].values():
-        declared.pop("default", None)  # strict schemas have none: the model writes null, or an empty list
     return FunctionTool(
         name=tool.name,
         description=tool.description,
-        params_json_schema=schema,
+        params_json_schema=tool_schema("openai-responses", tool.name, strict=True)["parameters"],
         on_invoke_tool=invoke,
         custom_data_extractor=_everything,
     )

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic_ai import BinaryContent, CustomEvent, FunctionToolset, RunContext, Tool, ToolReturn
-from pydantic_ai.tools import GenerateToolJsonSchema
 
-from video_tool.adapters import TOOLS, Toolbox, shared_toolbox
+from video_tool.adapters import TOOLS, Toolbox, shared_toolbox, tool_schema
 from video_tool.adapters import Tool as Definition
 from video_tool.progress import Progress
 
@@ -56,5 +55,5 @@ def _tool(definition: Definition, toolbox: Toolbox) -> Tool[object]:
         images = [BinaryContent(image.data, media_type=image.media_type) for image in result.images]
         return ToolReturn([result.text, *images] if images else result.text, metadata=kept)
 
-    schema = definition.arguments.model_json_schema(schema_generator=GenerateToolJsonSchema)
+    schema = tool_schema("json-schema", definition.name)
     return Tool.from_schema(call, definition.name, definition.description, schema, takes_ctx=True)

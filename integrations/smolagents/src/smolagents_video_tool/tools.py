@@ -10,7 +10,7 @@ from PIL import Image
 from smolagents import ActionStep, Tool
 
 from video_tool import CancelScope
-from video_tool.adapters import TOOLS, Toolbox, ToolResult, shared_toolbox
+from video_tool.adapters import TOOLS, Toolbox, ToolResult, shared_toolbox, tool_schema
 
 
 class VideoText(str):
@@ -30,15 +30,12 @@ class VideoCallError(Exception):
 
 
 def _inputs(name: str) -> dict[str, dict[str, Any]]:
-    schema = TOOLS[name].arguments.model_json_schema()
-    inputs: dict[str, dict[str, Any]] = {}
-    for argument, declared in schema["properties"].items():
-        kind = declared.get("anyOf", [declared])[0]  # smolagents says of an argument itself that it may be null
-        inputs[argument] = {key: kind[key] for key in ("type", "items") if key in kind}
-        inputs[argument]["description"] = declared["description"]
-        if argument not in schema["required"]:
-            inputs[argument]["nullable"] = True
-    return inputs
+    schema = tool_schema("json-schema", name)
+    optional = schema["properties"].keys() - set(schema["required"])
+    return {
+        argument: {**declared, "nullable": True} if argument in optional else declared
+        for argument, declared in schema["properties"].items()
+    }
 
 
 class _VideoTool(Tool):
