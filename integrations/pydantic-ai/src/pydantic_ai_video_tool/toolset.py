@@ -55,5 +55,5 @@ def _tool(definition: Definition, toolbox: Toolbox) -> Tool[object]:
         images = [BinaryContent(image.data, media_type=image.media_type) for image in result.images]
         return ToolReturn([result.text, *images] if images else result.text, metadata=kept)
 
-    schema = tool_schema("json-schema", definition.name)
+    schema = tool_schema("openai-responses", definition.name)["parameters"]
     return Tool.from_schema(call, definition.name, definition.description, schema, takes_ctx=True)
