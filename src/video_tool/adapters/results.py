@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from video_tool.answer import FrameStamp, Record, VideoAnswer, VideoInfo
 
@@ -37,6 +37,8 @@ class FramesResult(Record):
 
 class ToolImage(Record):
     """A picture for a model that can see."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")  # hosts keep results as JSON
 
     data: bytes = Field(repr=False, description="The encoded file.")
     media_type: str = Field(description="Such as image/jpeg.")
