@@ -187,7 +187,7 @@ class Host:
         """What it has that belongs to no call."""
         process = psutil.Process(self._process.pid)
         work = self.cache / "downloads" / "work"
-        found = [f"process {worker.pid}" for worker in busy_workers(process.pid)]
+        found = [f"process {worker.pid} with {worker.open_files()}" for worker in busy_workers(process.pid)]
         found += [f"file {path.name}" for path in self.temp.iterdir()]
         found += [f"file {path.name}" for path in (work.iterdir() if work.exists() else ())]
         for connection in process.net_connections("tcp"):
@@ -321,7 +321,7 @@ def report(outcomes: dict[str, list[Outcome]]) -> bool:
         everything += those
         table.add_row(stage, *_row(those))
     table.add_row("all", *_row(everything))
-    Console(width=100).print(table)
+    Console(width=100).print(table, *(each.left for each in everything if each.left))
     return all(each.freed <= AIM and not each.left for each in everything)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,17 +21,22 @@ def workers_of(pid: int | None = None) -> list[psutil.Process]:
 
 
 def busy_workers(pid: int | None = None) -> list[psutil.Process]:
-    """Those that hold a file, or have ended and were left behind."""
+    """Those that hold a file, or have ended and were left behind; one that only starts holds what it imports."""
     found: list[psutil.Process] = []
     for worker in workers_of(pid):
         try:
-            if worker.open_files():
+            if not all(_is_code(opened.path) for opened in worker.open_files()):
                 found.append(worker)
         except psutil.ZombieProcess:
             found.append(worker)
         except psutil.NoSuchProcess:
             pass
     return found
+
+
+def _is_code(path: str) -> bool:
+    installed = any(Path(path).is_relative_to(folder) for folder in (sys.prefix, sys.base_prefix))
+    return installed or path.endswith((".py", ".pyc"))
 
 
 def worker_reading(path: Path, pid: int | None = None, seconds: float = 60) -> psutil.Process:

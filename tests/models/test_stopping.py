@@ -65,12 +65,12 @@ FIRST, SECOND, TOWER = (
     ("at", "next_"),
     [
         (FIRST, "model.language_model.layers.0.self_attn.q_proj"),
-        (TOWER, "model.vision_tower.encoder.layers.0.mlp.fc2"),
+        (TOWER, "model.vision_tower.encoder.layers.0.mlp.activation_fn"),
         (SECOND, "lm_head"),
     ],
 )
 @pytest.mark.parametrize("how", [{}, {"choices": ("up", "down")}, {"logprobs": True}])
-def test_prefill_ends_before_the_next_matrix(engine: VideoQA, at: str, next_: str, how: dict[str, Any]) -> None:
+def test_prefill_ends_before_the_next_step(engine: VideoQA, at: str, next_: str, how: dict[str, Any]) -> None:
     before = engine.ask(QUESTION, **ASKED | how)
     went_on: list[object] = []
     taken: list[weakref.ref[torch.Tensor]] = []

@@ -10,7 +10,7 @@ from video_tool.cancellation import check
 
 
 class Heeding:
-    """Where a model looks whether it is still wanted: before each layer, and in long passes before each matrix.
+    """Where a model looks whether it is still wanted: before each layer, and in long passes before each step of it.
 
     On a CPU, one layer of the vision tower takes seconds for a long video, so a prefill looks more often. For a single
     token a look costs about as much as a small matrix: there the layers are enough.
@@ -30,8 +30,7 @@ class Heeding:
         self._model = model
         lists = [each for each in modules if isinstance(each, torch.nn.ModuleList)]
         self._layers = {layer for each in lists for layer in each}
-        held = (each for each in modules if any(weight.ndim > 1 for weight in each.parameters(recurse=False)))
-        self._matrices = set(held) - self._layers
+        self._steps = {each for each in modules if next(each.children(), None) is None} - self._layers
 
     @contextmanager
     def prefill_first(self) -> Generator[None]:
@@ -40,7 +39,7 @@ class Heeding:
         Raises:
             CancelledError, DeadlineError: out of the model, where the work around is to stop.
         """
-        with _looking(self._layers), _looking(self._matrices) as handles:
+        with _looking(self._layers), _looking(self._steps) as handles:
 
             def prefilled(*_: Any) -> None:
                 for handle in handles:
@@ -52,7 +51,7 @@ class Heeding:
     @contextmanager
     def prefills(self) -> Generator[None]:
         """For a block in which each pass is a long one. Raises as `prefill_first` does."""
-        with _looking(self._layers), _looking(self._matrices):
+        with _looking(self._layers), _looking(self._steps):
             yield
 
 
