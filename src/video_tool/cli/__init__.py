@@ -5,6 +5,7 @@ ask.py        video-tool ask
 look.py       video-tool frames, video-tool probe
 fetch.py      video-tool fetch
 cache.py      video-tool cache
+mcp.py        video-tool mcp
 doctor.py     video-tool doctor; diagnosis.py finds out what it prints
 options.py    what several commands take
 receipt.py    what an answer rests on, for a person
