@@ -17,7 +17,8 @@ from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
-from pydantic import TypeAdapter
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from video_tool.adapters.mcp.kept_frames import URI_TEMPLATE, KeptFrame, KeptFrames
 from video_tool.adapters.mcp.progress import CallProgress
@@ -93,7 +94,7 @@ class ToolServer:
         )
 
     async def _list_tools(
-        self, context: Context, params: types.PaginatedRequestParams | None
+        self, _context: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         return types.ListToolsResult(tools=self._tools)
 
@@ -126,25 +127,25 @@ class ToolServer:
         return content
 
     async def _list_resources(
-        self, context: Context, params: types.PaginatedRequestParams | None
+        self, _context: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         frames = self._kept.all() if self._lists_frames else []
         return types.ListResourcesResult(resources=[types.Resource(**_resource(frame)) for frame in frames])
 
     async def _list_templates(
-        self, context: Context, params: types.PaginatedRequestParams | None
+        self, _context: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         frames = types.ResourceTemplate(
             name="frame",
             title="Frame of a video",
             uri_template=URI_TEMPLATE,
-            description=f"A frame that {VIDEO_FRAMES.name} has shown, under the URI that came with it; kept for a while.",
+            description=f"A frame that {VIDEO_FRAMES.name} has shown, for a while, under the URI that came with it.",
             mime_type="image/jpeg",
         )
         return types.ListResourceTemplatesResult(resource_templates=[frames])
 
     async def _read_resource(
-        self, context: Context, params: types.ReadResourceRequestParams
+        self, _context: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         frame = self._kept.get(params.uri)
         if frame is None:
@@ -159,11 +160,11 @@ class ToolServer:
         return types.ReadResourceResult(contents=[picture])
 
     async def _list_prompts(
-        self, context: Context, params: types.PaginatedRequestParams | None
+        self, _context: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=[_PROMPT])
 
-    async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    async def _get_prompt(self, _context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         if params.name != _PROMPT.name:
             raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name}")
         given = params.arguments or {}
@@ -179,14 +180,15 @@ class ToolServer:
 
 
 def _described(tool: Tool) -> types.Tool:
-    # what a call gives is either of the two, and the protocol wants an object at the top
-    gives = TypeAdapter(tool.result | ToolError).json_schema(mode="serialization")
+    given: tuple[type[BaseModel], ...] = tool.result, ToolError
+    schemas, definitions = models_json_schema([(model, "serialization") for model in given])
     return types.Tool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
         input_schema=tool.arguments.model_json_schema(),
-        output_schema={"type": "object", **gives},
+        # either of the two, below an object, which the protocol wants at the top
+        output_schema={"type": "object", "anyOf": list(schemas.values()), **definitions},
         annotations=types.ToolAnnotations(
             title=tool.title, read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
         ),
