@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -36,8 +36,16 @@ class ThroughClient(Surface):
         self._portal = portal
         self.client = client
 
+    def ask(self, method: str, *args: Any, **options: Any) -> Any:
+        """What a method of the client gives."""
+
+        async def ask() -> Any:
+            return await getattr(self.client, method)(*args, **options)
+
+        return self._portal.call(ask)
+
     def call(self, arguments: dict[str, Any]) -> Outcome:
-        return outcome_of(self._portal.call(self.client.call_tool, "video_qa", arguments))
+        return outcome_of(self.ask("call_tool", "video_qa", arguments))
 
     def cancel(self, arguments: dict[str, Any], begun: threading.Event) -> str | None:
         call = self._portal.start_task_soon(self.client.call_tool, "video_qa", arguments)
@@ -109,17 +117,36 @@ class PipedServer:
 
 
 @contextmanager
-def silent_server() -> Iterator[tuple[str, threading.Event, threading.Event]]:
-    """The URL of a video that never comes; when somebody has asked for it, and when they have left."""
+def endless_video() -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """The URL of a video that never ends; when somebody has asked for it, and when they have left.
+
+    It keeps coming, a little at a time: nobody who reads it gives up by themselves.
+    """
     asked, left = threading.Event(), threading.Event()
 
-    def hear(listening: socket.socket) -> None:
-        connection, _ = listening.accept()
-        with connection:
-            while connection.recv(1 << 16):
+    class Endless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp4")
+            self.end_headers()
+            try:
+                self.wfile.write(b"\0\0\0\x18ftypmp42" + bytes(4096))
                 asked.set()
-        left.set()
+                while not left.wait(0.05):
+                    self.wfile.write(bytes(16))
+            except OSError:
+                left.set()
 
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=hear, args=(listening,), daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/video.mp4", asked, left
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/video.mp4", asked, left
+    finally:
+        left.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -7,9 +7,7 @@ from video_tool.adapters.results import ToolImage
 
 
 def images(*sizes: int) -> list[ToolImage]:
-    return [
-        ToolImage(data=bytes(size), media_type="image/jpeg", timestamp=number) for number, size in enumerate(sizes)
-    ]
+    return [ToolImage(data=bytes(size), media_type="image/jpeg", timestamp=number) for number, size in enumerate(sizes)]
 
 
 def test_frames_have_uris_that_nobody_can_guess() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -17,7 +17,7 @@ from PIL import Image
 from tests.mcp_clients import ThroughClient, connected
 from video_tool.adapters import TOOLS, Toolbox
 from video_tool.adapters.mcp.server import ToolServer
-from video_tool.testing import Bench, Surface, SurfaceTests
+from video_tool.testing import Bench, SurfaceTests
 
 pytest_plugins = ["video_tool.testing"]
 
@@ -29,29 +29,19 @@ def surface(request: pytest.FixtureRequest, bench: Bench) -> Iterator[ThroughCli
         yield through
 
 
-class Asking:
-    """The client's methods, called from where no loop runs."""
-
-    def __init__(self, through: ThroughClient) -> None:
-        self._through = through
-
-    def __call__(self, method: str, *args: Any, **options: Any) -> Any:
-        async def ask() -> Any:
-            return await getattr(self._through.client, method)(*args, **options)
-
-        return self._through._portal.call(ask)
+Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def ask(surface: ThroughClient) -> Asking:
-    return Asking(surface)
+def ask(surface: ThroughClient) -> Ask:
+    return surface.ask
 
 
 class TestServer(SurfaceTests):
     """The conformance kit."""
 
 
-def test_the_tools_are_those_of_the_definition(ask: Asking) -> None:
+def test_the_tools_are_those_of_the_definition(ask: Ask) -> None:
     shown = ask("list_tools").tools
     assert [tool.name for tool in shown] == list(TOOLS)
     for tool in shown:
@@ -66,7 +56,7 @@ def test_the_tools_are_those_of_the_definition(ask: Asking) -> None:
 
 
 @pytest.mark.parametrize("name", list(TOOLS))
-def test_results_and_errors_fit_the_output_schema(ask: Asking, bench: Bench, name: str) -> None:
+def test_results_and_errors_fit_the_output_schema(ask: Ask, bench: Bench, name: str) -> None:
     schema = next(tool for tool in ask("list_tools").tools if tool.name == name).output_schema
     video = bench.requests["a range of time"]["videos"][0]
     good = {"question": "What happens?", "videos": [video]} if name == "video_qa" else {"video": video}
@@ -82,7 +72,7 @@ def test_results_and_errors_fit_the_output_schema(ask: Asking, bench: Bench, nam
         jsonschema.validate({"words": "of neither kind"}, schema)
 
 
-def test_an_error_tells_code_and_what_to_do(ask: Asking) -> None:
+def test_an_error_tells_code_and_what_to_do(ask: Ask) -> None:
     result = ask("call_tool", "video_qa", {"question": "What?", "videos": ["/etc/passwd"]})
     assert result.is_error
     assert result.structured_content["code"] == "source_refused"
@@ -90,7 +80,7 @@ def test_an_error_tells_code_and_what_to_do(ask: Asking) -> None:
     assert "passwd" not in result.content[0].text
 
 
-def test_frames_come_as_images_and_can_be_read_again(ask: Asking, bench: Bench) -> None:
+def test_frames_come_as_images_and_can_be_read_again(ask: Ask, bench: Bench) -> None:
     arguments = {"video": bench.requests["a range of time"]["videos"][0], "num_frames": 3}
     content = ask("call_tool", "video_frames", arguments).content
     assert [block.type for block in content] == ["text", *["image"] * 3, *["resource_link"] * 3]
@@ -110,12 +100,12 @@ def test_frames_are_not_listed_to_clients_that_share_the_server(bench: Bench) ->
     server = ToolServer(bench.toolbox, version="1", lists_frames=False).server
     arguments = {"video": bench.requests["a range of time"]["videos"][0], "num_frames": 1}
     with connected(server) as one, connected(server) as other:
-        link = Asking(one)("call_tool", "video_frames", arguments).content[-1]
-        assert Asking(other)("list_resources").resources == []
-        assert Asking(other)("read_resource", link.uri).contents[0].mime_type == "image/jpeg"
+        link = one.ask("call_tool", "video_frames", arguments).content[-1]
+        assert other.ask("list_resources").resources == []
+        assert other.ask("read_resource", link.uri).contents[0].mime_type == "image/jpeg"
 
 
-def test_what_is_not_there_is_an_error_of_the_protocol(ask: Asking) -> None:
+def test_what_is_not_there_is_an_error_of_the_protocol(ask: Ask) -> None:
     for method, args in (
         ("call_tool", ("no_such_tool", {})),
         ("read_resource", ("video-tool://frames/none/0",)),
@@ -127,7 +117,7 @@ def test_what_is_not_there_is_an_error_of_the_protocol(ask: Asking) -> None:
         assert caught.value.code == -32602
 
 
-def test_the_prompt_names_the_tool_the_video_and_the_question(ask: Asking) -> None:
+def test_the_prompt_names_the_tool_the_video_and_the_question(ask: Ask) -> None:
     (prompt,) = ask("list_prompts").prompts
     assert [(argument.name, argument.required) for argument in prompt.arguments] == [
         ("video", True),
@@ -156,7 +146,7 @@ def test_progress_is_told_in_order_to_those_who_ask(bench: Bench) -> None:
     # an engine of its own: what takes long enough to tell of is to load the model
     server = ToolServer(Toolbox(settings=bench.settings), version="1", lists_frames=True).server
     with connected(server) as through:
-        Asking(through)("call_tool", "video_qa", bench.requests["two videos"], progress_callback=hear)
+        through.ask("call_tool", "video_qa", bench.requests["two videos"], progress_callback=hear)
     assert told
     assert [progress for progress, _ in told] == sorted({progress for progress, _ in told})
     assert all(message for _, message in told)
@@ -170,9 +160,9 @@ class Broken(Toolbox):
 
 
 def test_a_mistake_of_ours_is_logged_and_not_told(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    with connected(ToolServer(Broken(settings=bench.settings), version="1", lists_frames=True).server) as through:
-        with pytest.raises(MCPError, match="Internal error") as caught:
-            Asking(through)("call_tool", "video_qa", {"question": "What?"})
+    server = ToolServer(Broken(settings=bench.settings), version="1", lists_frames=True).server
+    with connected(server) as through, pytest.raises(MCPError, match="Internal error") as caught:
+        through.ask("call_tool", "video_qa", {"question": "What?"})
     assert "secret" not in str(caught.value.error)
     assert "secret" in caplog.text
 
