@@ -17,6 +17,7 @@ from PIL import Image
 from tests.mcp_clients import ThroughClient, connected
 from video_tool.adapters import TOOLS, Toolbox
 from video_tool.adapters.mcp.server import ToolServer
+from video_tool.adapters.schemas import tool_schemas
 from video_tool.testing import Bench, SurfaceTests
 
 pytest_plugins = ["video_tool.testing"]
@@ -42,17 +43,11 @@ class TestServer(SurfaceTests):
 
 
 def test_the_tools_are_those_of_the_definition(ask: Ask) -> None:
-    shown = ask("list_tools").tools
-    assert [tool.name for tool in shown] == list(TOOLS)
+    shown = [tool.model_dump(by_alias=True, exclude_none=True) for tool in ask("list_tools").tools]
+    assert shown == tool_schemas("mcp")
     for tool in shown:
-        defined = TOOLS[tool.name]
-        assert (tool.title, tool.description) == (defined.title, defined.description)
-        assert tool.input_schema == defined.arguments.model_json_schema()
-        jsonschema.Draft202012Validator.check_schema(tool.output_schema)
-        assert tool.output_schema["type"] == "object"
-        hints = tool.annotations
-        assert (hints.read_only_hint, hints.destructive_hint) == (True, False)
-        assert (hints.idempotent_hint, hints.open_world_hint) == (True, True)
+        jsonschema.Draft202012Validator.check_schema(tool["inputSchema"])
+        jsonschema.Draft202012Validator.check_schema(tool["outputSchema"])
 
 
 @pytest.mark.parametrize("name", list(TOOLS))
@@ -172,6 +167,7 @@ import asyncio, sys
 from mcp.client.client import Client
 from video_tool.adapters import shared_toolbox
 from video_tool.adapters.mcp.server import ToolServer
+from video_tool.adapters.schemas import tool_schemas
 async def main():
     async with Client(ToolServer(shared_toolbox(), version="", lists_frames=True).server) as client:
         print(len((await client.list_tools()).tools))

@@ -1,7 +1,7 @@
 """The tools, frames that were shown, and a prompt, for whoever speaks the protocol.
 
 On the SDK's low-level server: the one for functions makes schemas of its own from signatures, and ours come from
-`video_tool.adapters.tools` alone.
+`video_tool.adapters.schemas` alone.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from video_tool.adapters.mcp.kept_frames import URI_TEMPLATE, KeptFrame, KeptFrames
 from video_tool.adapters.mcp.progress import CallProgress
-from video_tool.adapters.results import FramesResult, ToolError, ToolResult
+from video_tool.adapters.results import FramesResult, ToolResult
+from video_tool.adapters.schemas import tool_schemas
 from video_tool.adapters.toolbox import Toolbox
-from video_tool.adapters.tools import TOOLS, VIDEO_FRAMES, VIDEO_QA, Tool
+from video_tool.adapters.tools import TOOLS, VIDEO_FRAMES, VIDEO_QA
 from video_tool.cancellation import CancelScope
 
 _log = logging.getLogger(__name__)
@@ -77,7 +76,7 @@ class ToolServer:
         self._toolbox = toolbox
         self._lists_frames = lists_frames
         self._kept = KeptFrames(_MOST_KEPT)
-        self._tools = [_described(tool) for tool in TOOLS.values()]
+        self._tools = [types.Tool.model_validate(schema) for schema in tool_schemas("mcp")]
         self.server: Server[Any] = Server(
             "video-tool",
             version=version,
@@ -177,22 +176,6 @@ class ToolServer:
         )
         message = types.PromptMessage(role="user", content=types.TextContent(text=text))
         return types.GetPromptResult(description=_PROMPT.description, messages=[message])
-
-
-def _described(tool: Tool) -> types.Tool:
-    given: tuple[type[BaseModel], ...] = tool.result, ToolError
-    schemas, definitions = models_json_schema([(model, "serialization") for model in given])
-    return types.Tool(
-        name=tool.name,
-        title=tool.title,
-        description=tool.description,
-        input_schema=tool.arguments.model_json_schema(),
-        # either of the two, below an object, which the protocol wants at the top
-        output_schema={"type": "object", "anyOf": list(schemas.values()), **definitions},
-        annotations=types.ToolAnnotations(
-            title=tool.title, read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
-        ),
-    )
 
 
 def _resource(frame: KeptFrame) -> dict[str, Any]:
