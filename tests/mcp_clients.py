@@ -120,7 +120,8 @@ class PipedServer:
 def endless_video() -> Iterator[tuple[str, threading.Event, threading.Event]]:
     """The URL of a video that never ends; when somebody has asked for it, and when they have left.
 
-    It keeps coming, a little at a time: nobody who reads it gives up by themselves.
+    It keeps coming, a little at a time: nobody who reads it gives up by themselves. Who leaves at once only looked what
+    it is.
     """
     asked, left = threading.Event(), threading.Event()
 
@@ -131,11 +132,15 @@ def endless_video() -> Iterator[tuple[str, threading.Event, threading.Event]]:
             self.end_headers()
             try:
                 self.wfile.write(b"\0\0\0\x18ftypmp42" + bytes(4096))
+                for _ in range(20):
+                    left.wait(0.05)
+                    self.wfile.write(bytes(16))
                 asked.set()
                 while not left.wait(0.05):
                     self.wfile.write(bytes(16))
             except OSError:
-                left.set()
+                if asked.is_set():
+                    left.set()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Says nothing."""
