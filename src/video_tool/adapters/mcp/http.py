@@ -83,7 +83,12 @@ def address_of(listening: socket.socket) -> str:
 async def serve_http(app: ASGIApp, listening: socket.socket) -> None:
     """Serves until the process is told to end by SIGINT or SIGTERM, which is passed on when all has ended."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_FAREWELL
+        app,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_FAREWELL,
     )
     await uvicorn.Server(config).serve(sockets=[listening])
 
