@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["video_tool.testing"]
+
 _reached: list[str] = []
 
 

@@ -12,6 +12,7 @@ from autogen_core.logging import ToolCallEvent
 from autogen_core.tools import BaseTool
 from pydantic import BaseModel
 
+from video_tool import CancelScope
 from video_tool.adapters import TOOLS, Toolbox, ToolError, ToolResult, shared_toolbox
 
 __all__ = ["VideoTool", "VideoToolCallError", "VideoToolCallEvent", "video_tools"]
@@ -60,12 +61,25 @@ class VideoTool(BaseTool[BaseModel, ToolResult]):
             VideoToolCallError: it went wrong.
         """
         with trace_tool_span(tool_name=self.name, tool_description=self.description, tool_call_id=call_id):
-            call = asyncio.ensure_future(self._toolbox.acall(self.name, args))
-            result = await cancellation_token.link_future(call)
+            result = await self._call(args, cancellation_token)
         _log.info(VideoToolCallEvent(self.name, args, result))
         if result.error is not None:
             raise VideoToolCallError(result.error)
         return result
+
+    async def _call(self, args: Mapping[str, Any], cancellation_token: CancellationToken) -> ToolResult:
+        """The result, which says so where the token was cancelled: an agent would wait for ever for a cancelled tool."""
+        scope = CancelScope()
+        cancellation_token.add_callback(scope.cancel)
+        with scope:
+            call = asyncio.ensure_future(self._toolbox.acall(self.name, args))
+            try:
+                return await asyncio.shield(call)
+            except asyncio.CancelledError:
+                if cancellation_token.is_cancelled():
+                    return await call
+                call.cancel()
+                raise
 
     def return_value_as_string(self, value: ToolResult) -> str:
         return value.text
