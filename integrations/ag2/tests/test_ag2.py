@@ -133,7 +133,7 @@ def test_the_readme_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: 
     compiled = compile(code, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     script = model(asks({"question": "What happens in the video?", "videos": [red]}), "A red circle moves right.")
     try:
-        asyncio.run(eval(compiled, {"config": script}))  # noqa: S307 — the README's own words
+        asyncio.run(eval(compiled, {"config": script}))
     finally:
         shared_toolbox.cache_clear()
     assert "A red circle is moving right." in text(script.mock.call_args_list[-1].args[0].results[0])

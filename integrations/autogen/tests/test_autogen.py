@@ -148,15 +148,13 @@ def test_callers_get_everything(bench: Bench) -> None:
         with pytest.raises(VideoToolCallError) as caught:
             await tool.run_json(bench.requests["a refused path"], CancellationToken())
         assert caught.value.error.code == "source_refused"
-        frames = await VideoTool("video_frames", bench.toolbox).run_json({"video": asked["videos"][0]}, CancellationToken())
-        assert len(frames.images) == 6
+        frames = VideoTool("video_frames", bench.toolbox)
+        assert len((await frames.run_json({"video": asked["videos"][0]}, CancellationToken())).images) == 6
 
     asyncio.run(main())
 
 
-def test_a_cancelled_run_ends_as_cancelled(bench: Bench, outcomes: list[ToolResult]) -> None:
-    """Where the model was to be asked again."""
-
+def test_a_cancelled_token_ends_a_call_before_it_begins(bench: Bench) -> None:
     async def main() -> None:
         token = CancellationToken()
         token.cancel()
@@ -170,7 +168,6 @@ def test_a_cancelled_run_ends_as_cancelled(bench: Bench, outcomes: list[ToolResu
 
 def test_a_cancelled_task_does_not_wait(bench: Bench) -> None:
     """Deadlines of callers cancel tasks, not tokens."""
-    cancelled = threading.Event()
 
     async def main() -> None:
         tool = VideoTool("video_qa", bench.toolbox)
@@ -179,10 +176,8 @@ def test_a_cancelled_task_does_not_wait(bench: Bench) -> None:
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        cancelled.set()
 
     asyncio.run(main())
-    assert cancelled.is_set()
 
 
 def test_the_readme_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +190,7 @@ def test_the_readme_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: 
     compiled = compile(code, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     known = {"model_client": model(asked, "A red circle moves right.")}
     try:
-        asyncio.run(eval(compiled, known))  # noqa: S307 — the README's own words
+        asyncio.run(eval(compiled, known))
     finally:
         shared_toolbox.cache_clear()
     assert capsys.readouterr().out == "A red circle moves right.\n"

@@ -98,8 +98,8 @@ class TestInACrew(SurfaceTests):
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_two_calls_at_once(bench: Bench, awaited: bool) -> None:
-    red, blue = bench.requests["two videos"]["videos"]
-    team, script = crew(bench.toolbox, {"question": QUESTION, "videos": [red]}, {"question": QUESTION, "videos": [blue]})
+    asked = [{"question": QUESTION, "videos": [video]} for video in bench.requests["two videos"]["videos"]]
+    team, script = crew(bench.toolbox, *asked)
     done = asyncio.run(team.akickoff()) if awaited else team.kickoff()
     assert done.raw == "Seen."
     first, second = script._given

@@ -158,7 +158,7 @@ def test_the_readme_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: 
     compiled = compile(code, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     script = model(asks({"question": "What happens in the video?", "videos": [red]}))
     try:
-        asyncio.run(eval(compiled, {"model": script}))  # noqa: S307 — the README's own words
+        asyncio.run(eval(compiled, {"model": script}))
     finally:
         shared_toolbox.cache_clear()
     given = script._asked[-1].contents[-1].parts[0].function_response.response["result"]

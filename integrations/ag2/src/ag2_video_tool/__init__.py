@@ -39,7 +39,7 @@ class VideoTool(Tool):
         definition = FunctionDefinition(name, tool.description, tool.arguments.model_json_schema())
         self._schema = FunctionToolSchema(definition)
 
-    async def schemas(self, context: Context) -> list[FunctionToolSchema]:
+    async def schemas(self, context: Context) -> list[FunctionToolSchema]:  # noqa: ARG002 — as AG2 calls it
         return [self._schema]
 
     def register(
@@ -54,7 +54,7 @@ class VideoTool(Tool):
 
         stack.enter_context(context.stream.where(ToolCallEvent.name == self.name).sub_scope(execute))
 
-    async def __call__(self, event: ToolCallEvent, context: Context) -> ToolResultEvent:
+    async def __call__(self, event: ToolCallEvent, context: Context) -> ToolResultEvent:  # noqa: ARG002 — as above
         try:
             arguments = event.serialized_arguments
         except ValueError:  # no JSON: the toolbox tells the model so

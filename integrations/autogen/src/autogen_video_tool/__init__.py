@@ -68,7 +68,7 @@ class VideoTool(BaseTool[BaseModel, ToolResult]):
         return result
 
     async def _call(self, args: Mapping[str, Any], cancellation_token: CancellationToken) -> ToolResult:
-        """The result, which says so where the token was cancelled: an agent would wait for ever for a cancelled tool."""
+        """The result, which tells of a cancelled token: agents would wait for ever for a tool that is cancelled."""
         scope = CancelScope()
         cancellation_token.add_callback(scope.cancel)
         with scope:

@@ -32,9 +32,7 @@ class VideoTool(BaseTool):
 
     def _get_declaration(self) -> types.FunctionDeclaration:
         schema = TOOLS[self.name].arguments.model_json_schema()
-        return types.FunctionDeclaration(
-            name=self.name, description=self.description, parameters_json_schema=schema
-        )
+        return types.FunctionDeclaration(name=self.name, description=self.description, parameters_json_schema=schema)
 
     async def run_async(self, *, args: dict[str, Any], tool_context: ToolContext) -> dict[str, Any]:
         result = await self._toolbox.acall(self.name, args)
@@ -53,9 +51,7 @@ class VideoToolset(BaseToolset):
         tool_filter: names of the tools that are wanted, or a predicate; by default all are.
     """
 
-    def __init__(
-        self, toolbox: Toolbox | None = None, *, tool_filter: ToolPredicate | list[str] | None = None
-    ) -> None:
+    def __init__(self, toolbox: Toolbox | None = None, *, tool_filter: ToolPredicate | list[str] | None = None) -> None:
         super().__init__(tool_filter=tool_filter)
         self._tools = [VideoTool(name, toolbox) for name in TOOLS]
 

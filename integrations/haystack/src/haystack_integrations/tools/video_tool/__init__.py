@@ -9,8 +9,8 @@ from haystack.core.serialization import generate_qualified_class_name
 from haystack.dataclasses import ImageContent, TextContent
 from haystack.tools import Tool, Toolset
 from haystack.tools.errors import ToolInvocationError
-
 from haystack_integrations.common.video_tool import toolbox_from_dict, toolbox_to_dict
+
 from video_tool.adapters import TOOLS, Toolbox, ToolError, ToolResult, shared_toolbox
 
 __all__ = ["VideoTool", "VideoToolInvocationError", "VideoToolset"]

@@ -6,9 +6,9 @@ from typing import Any
 
 from haystack import component, default_from_dict, default_to_dict
 from haystack.dataclasses import GeneratedAnswer
-
 from haystack_integrations.common.video_tool import toolbox_from_dict, toolbox_to_dict
 from haystack_integrations.tools.video_tool import VideoToolInvocationError
+
 from video_tool.adapters import Toolbox, ToolResult, shared_toolbox
 
 __all__ = ["VideoReader"]
