@@ -20,7 +20,7 @@ FAMILIES_REPORT := $(FAMILIES)/report.json
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-families test-integrations families-table fuzz train-builtin bench-builtin clean
+.PHONY: help install demo lint test test-families test-integrations families-table golden fuzz train-builtin bench-builtin clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ test-families: $(FAMILIES_INSTALLED) ## Test every model family, in an environme
 
 families-table: test-families install ## Write the table of families that passed into the README
 	$(BIN)/python -m tests.families.table "$(FAMILIES_REPORT)" README.md
+
+golden: install ## Write anew what tests compare the tools' schemas with; read what changed
+	$(BIN)/python -m tests.adapters.golden.write
 
 fuzz: install ## Read a thousand damaged videos; takes minutes
 	$(BIN)/python -m pytest -m slow tests/frames/test_fuzz.py

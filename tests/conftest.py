@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -14,8 +15,16 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from tests.checkpoints import write_checkpoint
+from tests.installing import install
 from video_tool import VideoQA
 from video_tool.builtin.clips import random_clip, render
+from video_tool.frames.pool import POOL
+from video_tool.frames.readers import READERS
+from video_tool.frames.samplers import SAMPLERS
+from video_tool.models.backends import BACKENDS
+from video_tool.models.families import FAMILIES
+from video_tool.plugins import warn_once
+from video_tool.sources.plugged import SOURCES
 
 
 def pytest_configure() -> None:
@@ -34,6 +43,31 @@ def pytest_configure() -> None:
 def interruptible() -> None:
     """Shells let what they start in the background ignore Ctrl-C, and the programs that tests start inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def plugin_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the distribution of `tests/plugin_distribution`, for the path of a process."""
+    return install(Path(__file__).parent / "plugin_distribution", tmp_path_factory.mktemp("plugins"))
+
+
+@pytest.fixture(scope="session")
+def broken_plugin_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, of `tests/broken_plugin_distribution`."""
+    return install(Path(__file__).parent / "broken_plugin_distribution", tmp_path_factory.mktemp("broken"))
+
+
+@pytest.fixture
+def plugged(plugin_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same, in the path of this process and of those that decode for it; nothing of it is loaded yet."""
+    for extensions in (BACKENDS, FAMILIES, READERS, SAMPLERS, SOURCES):
+        monkeypatch.setattr(extensions, "_found", {})
+    monkeypatch.syspath_prepend(plugin_site)
+    monkeypatch.setenv("PYTHONPATH", str(plugin_site), prepend=os.pathsep)
+    warn_once.cache_clear()
+    POOL.end()
+    yield plugin_site
+    POOL.end()
 
 
 @pytest.fixture(scope="session")

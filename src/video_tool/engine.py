@@ -13,7 +13,7 @@ from video_tool.answer import Plan, VideoAnswer
 from video_tool.cancellation import run_in_thread
 from video_tool.conversation import Conversation
 from video_tool.errors import ModelNotFoundError, QuestionError
-from video_tool.model_options import EngineOptions, RemoteOptions, options_of
+from video_tool.model_options import EngineOptions, ModelOptions, PluginOptions, RemoteOptions, options_of
 from video_tool.models import (
     HeldModel,
     OnText,
@@ -22,6 +22,7 @@ from video_tool.models import (
     check_generation,
     check_grammar,
     check_remote_generation,
+    find_backend,
 )
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import (
@@ -47,8 +48,8 @@ class VideoQA:
 
     Args:
         model: a name on the Hugging Face hub, a checkpoint folder, `builtin` for the small model in the package, or
-            `openai:NAME` for a model that a server runs; by default what the settings say. Weights are read from
-            safetensors alone.
+            `openai:NAME` for a model that a server runs, or `NAME:…` for one that a plugin's backend runs; by default
+            what the settings say. Weights are read from safetensors alone.
         settings: limits and defaults; by default read from `VIDEO_TOOL_*`.
         on_progress: called with news of each stage, from the thread that asks.
         **options: how the model is loaded and run, as `ModelOptions` describes it:
@@ -79,6 +80,8 @@ class VideoQA:
             - max_retries: how often a request is sent again before any of the answer has come (2).
             - video_format: `frames` sends an image for each frame; `video` one part for each video, which vLLM takes
               for models that see videos.
+
+            A plugin's backend is handed all of them, and says what it makes of them.
 
     Raises:
         ModelError: an option is of a wrong type or value, or two exclude each other.
@@ -119,7 +122,8 @@ class VideoQA:
                 - num_frames: frames of each video; by default `settings.num_frames`.
                 - fps: frames per second of video instead; at most `settings.max_frames` in all.
                 - strategy: `uniform` spreads them evenly; `keyframes` takes the nearest ones that decode without
-                  others, which is quicker; `scenes` shows some of every scene, and decodes all to find them.
+                  others, which is quicker; `scenes` shows some of every scene, and decodes all to find them; any
+                  other is a plugin's.
                 - timestamps: seconds; the frames shown then, of each video, and no others.
                 - start, end: seconds; nothing before, or from there on, is looked at.
                 - fit: what happens when the frames don't fit into the model's context: `error` (the default) says how
@@ -220,15 +224,15 @@ class VideoQA:
 
     def _preprocessor(self) -> Preprocessor | None:
         """How the model is asked, as far as that is known without a download."""
+        if not isinstance(self.options, ModelOptions):
+            return None
         loaded = self._held.model
         if loaded is not None:
             return getattr(loaded, "preprocessor", None)
-        if isinstance(self.options, RemoteOptions):
-            return None
         from video_tool.models.loading import inspect
 
         try:
-            return inspect(self.model)
+            return inspect(self.model, self.settings.plugins)
         except ModelNotFoundError:
             return None
 
@@ -272,18 +276,21 @@ class VideoQA:
 
         Raises:
             QuestionError: it is empty, about nothing, or to be answered in a way that makes no sense.
+            ModelNotFoundError: the model's name begins with that of a backend that nobody has.
         """
         if not question.question.strip():
             raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
         if not (question.videos or question.images or shown_already):
             raise QuestionError("there is no video and no image", hint="Give at least one of them.")
+        if isinstance(self.options, PluginOptions):
+            find_backend(str(self.model), self.options.backend, self.settings)
         self._check_generation(question.generation)
 
     def _check_generation(self, options: GenerationOptions) -> None:
         check_generation(options)
         if isinstance(self.options, RemoteOptions):
             check_remote_generation(options)
-        elif options.response_format is not None:
+        elif isinstance(self.options, ModelOptions) and options.response_format is not None:
             check_grammar(options.response_format)
 
     def load(self) -> float:
@@ -336,6 +343,10 @@ class VideoQA:
             from video_tool.models.openai import OpenAIModel
 
             return OpenAIModel(str(self.model), self.options.at(self.settings.base_url))
+        if isinstance(self.options, PluginOptions):
+            from video_tool.models.backends import load_plugged
+
+            return load_plugged(str(self.model), self.options, self.settings, self.on_progress)
         from video_tool.models.transformers import TransformersModel
 
-        return TransformersModel(self.model, self.options, self.on_progress)
+        return TransformersModel(self.model, self.options, self.on_progress, self.settings.plugins)

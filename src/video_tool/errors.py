@@ -41,6 +41,10 @@ import re
 from typing import ClassVar
 
 
+class PluginWarning(RuntimeWarning):
+    """A plugin is broken and left out; all else works. See `video_tool.plugins`."""
+
+
 class VideoToolError(Exception):
     """Base of all errors that this package raises on purpose.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self, TypeAlias, TypedDict
+from typing import Literal, Self, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -25,7 +27,13 @@ for all frames of a video, which vLLM takes, and with it models that see videos 
 REMOTE = "openai:"
 """What the names of models on servers begin with."""
 
+_PREFIX = re.compile(r"([a-z][a-z0-9+._-]+):")
+"""What the names of models begin with that don't run here as checkpoints: a backend's name."""
+
 _STRATEGIES = ("auto", "balanced", "balanced_low_0", "sequential")
+
+
+_Options = TypeVar("_Options", bound=BaseModel)
 
 
 class ModelOptions(BaseModel):
@@ -135,11 +143,25 @@ class RemoteOptions(BaseModel):
         return self.model_copy(update={"base_url": self.base_url or base_url})
 
 
-def options_of(model: str | Path, options: EngineOptions) -> ModelOptions | RemoteOptions:
+@dataclass(frozen=True)
+class PluginOptions:
+    """What a plugin's backend is given for a model of its own, `NAME:…`.
+
+    Attributes:
+        backend: its name.
+        given: the options of either kind that are not left at their default, each of its type; what they mean together
+            is for the backend to say.
+    """
+
+    backend: str
+    given: EngineOptions = field(repr=False)  # a key may be among them
+
+
+def options_of(model: str | Path, options: EngineOptions) -> ModelOptions | RemoteOptions | PluginOptions:
     """The options given as arguments, checked as far as they can be before the model is asked.
 
     Args:
-        model: says whether it runs here, or on a server: `openai:NAME`.
+        model: says whether it runs here, on a server, `openai:NAME`, or by a plugin's backend, `NAME:…`.
         options: those of either kind that are left at their default are taken for not given.
 
     Raises:
@@ -150,6 +172,12 @@ def options_of(model: str | Path, options: EngineOptions) -> ModelOptions | Remo
     unknown = sorted(options.keys() - known.keys())
     if unknown:
         raise TypeError(f"there is no option {unknown[0]!r}: there are {', '.join(sorted(known))}")
+    backend = backend_of(model)
+    if backend is not None and not is_remote(model):
+        for kind in (ModelOptions, RemoteOptions):
+            _validated(kind, options)
+        given = {name: value for name, value in options.items() if value != known[name].default}
+        return PluginOptions(backend, cast("EngineOptions", given))
     kind = RemoteOptions if is_remote(model) else ModelOptions
     given = {
         name: value for name, value in options.items() if name in kind.model_fields or value != known[name].default
@@ -161,21 +189,31 @@ def options_of(model: str | Path, options: EngineOptions) -> ModelOptions | Remo
             f"{foreign[0]} is given, and {model} runs {where}",
             hint=f"Leave it out, or {'name a model that runs here' if is_remote(model) else 'write openai:NAME'}.",
         )
-    try:
-        made = kind.model_validate({name: value for name, value in options.items() if name in kind.model_fields})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
-        value = "of no use" if name in ("api_key", "base_url") else repr(first["input"])  # those may hold secrets
-        raise ModelError(f"{name} is {value}: {why}", hint="Give it as VideoQA describes it.") from None
+    made = _validated(kind, options)
     if isinstance(made, ModelOptions):
         made.check(model)
     return made
 
 
+def _validated(kind: type[_Options], options: EngineOptions) -> _Options:
+    try:
+        return kind.model_validate({name: value for name, value in options.items() if name in kind.model_fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+        value = "of no use" if name in ("api_key", "base_url") else repr(first["input"])  # those may hold secrets
+        raise ModelError(f"{name} is {value}: {why}", hint="Give it as VideoQA describes it.") from None
+
+
 def is_remote(model: str | Path) -> bool:
     """Whether a model's name says that a server runs it: `openai:NAME`."""
     return isinstance(model, str) and model.startswith(REMOTE)
+
+
+def backend_of(model: str | Path) -> str | None:
+    """The backend that a model's name names, `openai` or a plugin's; None for a checkpoint's name or folder."""
+    found = _PREFIX.match(model) if isinstance(model, str) else None
+    return found and found[1]
 
 
 class LoadOptions(TypedDict, total=False):

@@ -76,8 +76,8 @@ VideoInput: TypeAlias = str | Path | bytes | BinaryIO | FrameSequence
 _REFERENCE = "A URL (http, https) or the path of a file."
 
 
-Strategy: TypeAlias = Literal["uniform", "keyframes", "scenes"]
-"""How frames are chosen; see `Sampling`."""
+STRATEGIES = ("uniform", "keyframes", "scenes")
+"""Our ways of choosing frames; see `Sampling`. Plugins add others, by name."""
 
 
 class Sampling(BaseModel):
@@ -88,6 +88,7 @@ class Sampling(BaseModel):
     `keyframes`: the same, each moved to the nearest keyframe that no other takes: nothing in between is decoded.
     `scenes`: the range is cut where the picture changes at once, and every scene gets at least one frame, from its
     middle; with more scenes than frames, scenes are left out uniformly. All of the range is decoded for it.
+    Any other name is that of a plugin's strategy.
     With `timestamps`, none of these: the frames shown at these moments.
     """
 
@@ -97,10 +98,10 @@ class Sampling(BaseModel):
     fps: float | None = Field(
         default=None, description="Frames per second of video to look at; above 0. Not with num_frames."
     )
-    strategy: Strategy = Field(
+    strategy: str = Field(
         default="uniform",
         description="uniform: evenly spread; keyframes: the nearest ones that decode by themselves, which is quicker; "
-        "scenes: some of every scene.",
+        "scenes: some of every scene; or the name of a plugin's.",
     )
     timestamps: tuple[float, ...] | None = Field(
         default=None, description="Seconds from the video's start: the frames shown then, and no others."
@@ -180,7 +181,7 @@ class SamplingOptions(TypedDict, total=False):
 
     num_frames: int | None
     fps: float | None
-    strategy: Strategy
+    strategy: str
     timestamps: Sequence[float] | None
     start: float | None
     end: float | None

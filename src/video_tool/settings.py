@@ -32,7 +32,7 @@ def _default_roots() -> tuple[Path, ...]:
 
 
 # NoDecode: a variable holds them as people write lists, not as JSON.
-Hosts = Annotated[tuple[str, ...], NoDecode, _split_at(",")]
+Names = Annotated[tuple[str, ...], NoDecode, _split_at(",")]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute()), PlainSerializer(str)]
 Folders = Annotated[tuple[Folder, ...], NoDecode, _split_at(os.pathsep)]
 
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     model: str = Field(
         default=DEFAULT_MODEL,
         description="Model asked when none is named; `builtin` is the one in the package, "
-        "`openai:NAME` one on a server.",
+        "`openai:NAME` one on a server, and others of this form are for plugins.",
     )
     base_url: str | None = Field(
         default=None,
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         default=5 << 30, description="Most bytes of all downloads that are kept; with 0 none are."
     )
     max_height: PositiveInt = Field(default=720, description="Pixels: sites are asked for no higher video than this.")
-    allowed_hosts: Hosts = Field(
+    allowed_hosts: Names = Field(
         default=(),
         description="Hosts, by name or address as URLs write them, that are fetched from though they are not public; "
         "joined by commas.",
@@ -83,7 +83,7 @@ class Settings(BaseSettings):
         default=False,
         description="Fetch from addresses that are not public, too, short of the metadata services of clouds.",
     )
-    allowed_domains: Hosts | None = Field(
+    allowed_domains: Names | None = Field(
         default=None,
         description="When set, nothing is fetched but from these domains and what is below them; joined by commas.",
     )
@@ -108,6 +108,10 @@ class Settings(BaseSettings):
     )
     max_video_frames: PositiveInt = Field(default=500_000, description="Most frames that a whole video may have.")
     max_video_seconds: PositiveFloat = Field(default=6 * 3600.0, description="Seconds that a whole video may last.")
+    plugins: Names | None = Field(
+        default=None,
+        description="Packages whose plugins are loaded, by name, joined by commas; by default all, when empty none.",
+    )
     max_calls: PositiveInt = Field(
         default=2, description="Calls of tools that are worked on at once; the model answers one at a time in any case."
     )

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.providers.scripted import ToolCall, serve_script
+from video_tool.adapters import shared_toolbox
 from video_tool.builtin import DEMO_VIDEO
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 ASKING = (ROOT / "docs/asking.md").read_text()
-COMMANDS = re.findall(r"^\$ (video-tool .*)$", README, re.MULTILINE)
+TOOLS = (ROOT / "docs/tools.md").read_text()
+COMMANDS = re.findall(r"^\$ (video-tool .*)$", README + TOOLS, re.MULTILINE)
 
 
 def test_the_python_runs() -> None:
@@ -38,6 +41,30 @@ def test_the_page_on_asking_runs() -> None:
     assert "It is a circle." in printed.getvalue()
     assert "It is red." in printed.getvalue()
     assert known["answer"].model.kind == "base"  # type: ignore[attr-defined]
+
+
+def test_the_page_on_tools_runs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """With the providers' own clients, which find a scripted model where their variables say."""
+    ask = ToolCall("video_qa", {"question": "What happens in the video?", "videos": [str(DEMO_VIDEO)], "num_frames": 6})
+    with serve_script([[ask], lambda seen: f"Told: {seen.results[0].text}"]) as server:
+        variables = {
+            "OPENAI_BASE_URL": f"{server.url}/v1",
+            "ANTHROPIC_BASE_URL": server.url,
+            "GOOGLE_GEMINI_BASE_URL": server.url,
+            **dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"), "none"),
+            "VIDEO_TOOL_MODEL": "builtin",
+            "VIDEO_TOOL_ALLOWED_ROOTS": str(DEMO_VIDEO.parent),
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        shared_toolbox.cache_clear()
+        request.addfinalizer(shared_toolbox.cache_clear)
+        code = "\n".join(re.findall(r"```python\n(.*?)```", TOOLS, re.DOTALL))
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(code, "tools.md", "exec"), {})
+    assert printed.getvalue().count("Told: ") == 4
+    assert printed.getvalue().count("A red circle is first moving right, then growing.") == 5
+    assert len(server.requests) == 8
 
 
 RUN_ALL = """

@@ -12,7 +12,6 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.frames.plugin import install
 from tests.frames.workers import busy_workers, worker_reading
 from video_tool.errors import DecodeError, DecodeTimeoutError, NoVideoError
 from video_tool.frames import read_video
@@ -155,29 +154,17 @@ def test_a_video_on_which_time_runs_out_leaves_no_busy_process() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-def test_decord_in_an_endless_loop_ends_with_the_process_that_asked(tmp_path: Path) -> None:
+def test_decord_in_an_endless_loop_ends_with_the_process_that_asked(plugin_site: Path) -> None:
     # what decord hangs on, handed to it alone, as a plugin might
-    install(tmp_path, STUBBORN, "Stubborn")
     ask = f"""
 from video_tool.frames import read_video
 from video_tool.question import Sampling
 from video_tool.settings import Settings
 read_video({str(HANGS)!r}, Sampling(), Settings())
 """
-    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    with subprocess.Popen([sys.executable, "-c", ask], env=os.environ | {"PYTHONPATH": paths}) as asker:
+    paths = os.pathsep.join([str(plugin_site), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | {"PYTHONPATH": paths, "STUBBORN": "1"}
+    with subprocess.Popen([sys.executable, "-c", ask], env=env) as asker:
         worker = worker_reading(HANGS, asker.pid)
         asker.kill()
     assert psutil.wait_procs([worker], timeout=60)[1] == []
-
-
-STUBBORN = """
-from video_tool.frames.decord import DecordReader
-
-class Stubborn(DecordReader):
-    name = "stubborn"
-
-    @classmethod
-    def reads(cls, file):
-        return file.container == "mpegts"
-"""

@@ -17,9 +17,9 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.frames.plugin import write_scripted
 from tests.frames.videos import numbered, numbers_in, write_frames
 from tests.frames.workers import busy_workers, worker_reading, workers_of
+from tests.plugin_distribution.other_plugins.readers import write_scripted
 from tests.serve import serve
 from video_tool.errors import DecodeError, DecodeTimeoutError, QuestionError, VideoTooLargeError
 from video_tool.frames import read_video
@@ -106,7 +106,7 @@ def test_threads_get_the_frames_that_they_get_one_after_another(tmp_path: Path) 
         ("give-up", r"it is not to its taste"),
     ],
 )
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 def test_whatever_a_reader_does_is_a_typed_error(
     action: str, message: str, place: str, tmp_path: Path, video: Path
 ) -> None:
@@ -130,7 +130,7 @@ def test_a_reader_that_leaves_a_file_to_another_leaves_the_process_warm(tmp_path
 
 
 @pytest.mark.parametrize("script", ["no timestamps", "falling timestamps", "another size"])
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 def test_nonsense_from_a_reader_is_a_typed_error(script: str, tmp_path: Path) -> None:
     broken = write_scripted(tmp_path / "broken.mp4", script)
     with pytest.raises(DecodeError, match=r"broken.mp4: (decoding it gave nonsense|a frame is \(33, 48, 3\) of uint8)"):
@@ -138,7 +138,7 @@ def test_nonsense_from_a_reader_is_a_typed_error(script: str, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64") or sys.platform != "linux", reason="no seccomp")
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 def test_the_network_is_closed_to_whoever_decodes(tmp_path: Path) -> None:
     with serve() as site:
         port = site.url.rpartition(":")[2]
@@ -147,14 +147,14 @@ def test_the_network_is_closed_to_whoever_decodes(tmp_path: Path) -> None:
         assert site.hits.total() == 0
 
 
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 def test_much_talk_holds_nothing_up(tmp_path: Path) -> None:
     frames = read_video(write_scripted(tmp_path / "a.mp4", "talk in frames"), Sampling(num_frames=4), SETTINGS)
     assert frames.images[:, 0, 0, 0].tolist() == [0, 10, 20, 30]
 
 
 @pytest.mark.parametrize("action", ["hang", "hold"])
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 def test_a_reader_that_never_ends_is_stopped_at_the_deadline(action: str, tmp_path: Path, video: Path) -> None:
     check(video)  # from here on the process is warm
     broken = write_scripted(tmp_path / "broken.mp4", f"{action} in frames")
@@ -248,7 +248,7 @@ def test_an_idle_worker_ends_with_an_asker_that_is_killed(video: Path, temp: Pat
 
 @posix
 @pytest.mark.parametrize("action", ["hang", "hold"])
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 def test_a_busy_worker_ends_with_an_asker_that_is_killed(action: str, tmp_path: Path, temp: Path) -> None:
     broken = write_scripted(tmp_path / "a.mp4", f"{action} in frames")
     with asker(ASK_IN_PLACE, broken, temp=temp) as running:
@@ -258,7 +258,7 @@ def test_a_busy_worker_ends_with_an_asker_that_is_killed(action: str, tmp_path: 
 
 
 @posix
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 def test_ctrl_c_leaves_no_process_and_no_file(tmp_path: Path, temp: Path) -> None:
     broken = write_scripted(tmp_path / "a.mp4", "hold in metadata")
     with asker("ask(sys.argv[1])", broken, temp=temp) as running:

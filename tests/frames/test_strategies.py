@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.frames.plugin import write_scripted
 from tests.frames.videos import numbered, numbers_in, write_frames
+from tests.plugin_distribution.other_plugins.readers import write_scripted
 from video_tool.errors import DecodeError, QuestionError
 from video_tool.frames import read_video
 from video_tool.frames.scenes import find_cuts
@@ -97,7 +97,7 @@ def test_timestamps_of_a_file(tmp_path: Path) -> None:
         read_video(path, Sampling(timestamps=(2.5,)), SETTINGS)
 
 
-@pytest.mark.usefixtures("scripted")
+@pytest.mark.usefixtures("plugged")
 @pytest.mark.parametrize("script", ["falling keyframes", "abort in keyframes", "raise in keyframes"])
 def test_whatever_a_reader_says_of_keyframes_is_a_typed_error_at_the_worst(script: str, tmp_path: Path) -> None:
     path = write_scripted(tmp_path / "a.mp4", script)

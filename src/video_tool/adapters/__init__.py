@@ -5,20 +5,33 @@ toolbox.py        `Toolbox`: one engine behind the tools; calls with a queue (ga
 arguments.py      what a model wrote as arguments, checked
 results.py        what a call gives: words for the model, everything for the host
 replies.py        those words; explaining.py has the ones for errors
+
+schemas.py        the tools as each provider wants them described
+function_call.py  calls as providers' models make them: run, and answered in the provider's own form
 """
 
+from video_tool.adapters.function_call import Provider, acall, arun_tool_calls, call, run_tool_calls
 from video_tool.adapters.results import FramesResult, ProbeResult, ToolError, ToolImage, ToolResult
+from video_tool.adapters.schemas import Dialect, tool_schema, tool_schemas
 from video_tool.adapters.toolbox import Toolbox, shared_toolbox
 from video_tool.adapters.tools import TOOLS, Tool
 
 __all__ = [
     "TOOLS",
+    "Dialect",
     "FramesResult",
     "ProbeResult",
+    "Provider",
     "Tool",
     "ToolError",
     "ToolImage",
     "ToolResult",
     "Toolbox",
+    "acall",
+    "arun_tool_calls",
+    "call",
+    "run_tool_calls",
     "shared_toolbox",
+    "tool_schema",
+    "tool_schemas",
 ]

@@ -44,7 +44,7 @@ def read_arguments(kind: type[_T], given: Mapping[str, Any] | str) -> _T:
         return kind.model_validate(arguments)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
+        name = "".join(f"[{part}]" if isinstance(part, int) else part for part in first["loc"])
         if first["type"] == "missing":
             raise QuestionError(f"the argument {name} is missing", hint="give it") from None
         raise QuestionError(

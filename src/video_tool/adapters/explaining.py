@@ -6,6 +6,8 @@ could be instructions. Only errors about the question itself keep their own word
 
 from __future__ import annotations
 
+import re
+
 from video_tool.adapters.results import ToolError
 from video_tool.adapters.tools import TOOLS
 from video_tool.errors import (
@@ -35,7 +37,7 @@ from video_tool.errors import (
 
 _TELL_THE_USER = "tell the user that whoever runs this tool has to look at its log"
 
-_ARGUMENTS = {name for tool in TOOLS.values() for name in tool.arguments.model_fields}
+_ARGUMENT = rf"({'|'.join({name for tool in TOOLS.values() for name in tool.arguments.model_fields})})\b"
 
 _OWN_WORDS = (QuestionError, PromptError, BusyError, CancelledError, DeadlineError)
 
@@ -83,8 +85,8 @@ def _sentence(error: VideoToolError) -> str:
     else:
         words = next(words for kind, words in _WORDS if isinstance(error, kind))
         said = words.format(it=error.about or "the video")
-    if error.retry_after is not None:
-        said += f" (try again in {error.retry_after:.0f} s)"
-    if said.split(maxsplit=1)[0] not in _ARGUMENTS:  # a model is to find their names as they are
+        if error.retry_after is not None:
+            said += f" (try again in {error.retry_after:.0f} s)"
+    if not (isinstance(error, QuestionError) and re.match(_ARGUMENT, said)):  # a model is to find them as they are
         said = f"{said[:1].upper()}{said[1:]}"
     return said if said.endswith("?") else f"{said}."

@@ -44,7 +44,7 @@ class Gate:
                 seconds = max(1, math.ceil(self._average * (self._most_waiting + 1) / self._most))
                 raise BusyError(
                     "the tool has as many calls as it takes",
-                    hint=f"Call again in {seconds} seconds",
+                    hint=f"Call again in {seconds} s.",
                     retryable=True,
                     retry_after=seconds,
                 )

@@ -5,6 +5,8 @@ ask.py        video-tool ask
 look.py       video-tool frames, video-tool probe
 fetch.py      video-tool fetch
 cache.py      video-tool cache
+schema.py     video-tool schema
+plugins.py    video-tool plugins
 doctor.py     video-tool doctor; diagnosis.py finds out what it prints
 options.py    what several commands take
 receipt.py    what an answer rests on, for a person

@@ -14,6 +14,8 @@ from video_tool.cli.cache import cache
 from video_tool.cli.doctor import doctor
 from video_tool.cli.fetch import fetch
 from video_tool.cli.look import frames, probe
+from video_tool.cli.plugins import plugins
+from video_tool.cli.schema import schema
 from video_tool.cli.terminal import fail, prepare_process
 from video_tool.errors import VideoToolError
 
@@ -23,7 +25,7 @@ TERMINATED = 128 + signal.SIGTERM
 _EXIT_CODES = """\
 [bold]Exit codes[/bold]
   0    all went well
-  1    something is missing (doctor) or damaged (cache verify), or anything else failed
+  1    something is missing (doctor), damaged (cache verify) or broken (plugins), or anything else failed
   2    the command line or the question makes no sense
   3    a video or image can't be had
   4    a file was had, but no frames come out of it
@@ -69,6 +71,8 @@ app.command(no_args_is_help=True)(frames)
 app.command(no_args_is_help=True)(probe)
 app.command(no_args_is_help=True)(fetch)
 app.add_typer(cache, name="cache")
+app.command()(schema)
+app.command()(plugins)
 app.command()(doctor)
 
 

@@ -8,15 +8,21 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from video_tool.builtin import CHECKPOINT
 from video_tool.cli.options import load_settings
 from video_tool.errors import ModelNotFoundError, VideoToolError
 from video_tool.sources.naming import redact
+
+if TYPE_CHECKING:
+    from video_tool.plugins import Plugin
+    from video_tool.settings import Settings
 
 DISTRIBUTION = "video-tool"
 
@@ -99,6 +105,7 @@ class Diagnosis:
     platform: str = platform.platform()
     packages: list[Package] = field(default_factory=list[Package])
     extras: list[Extra] = field(default_factory=list[Extra])
+    plugins: list[Plugin] = field(default_factory=list["Plugin"])
     devices: list[ComputeDevice] = field(default_factory=list[ComputeDevice])
     choice: Choice | None = None
     model: ModelState | None = None
@@ -116,10 +123,10 @@ def diagnose(model: str | None, base_url: str | None, device: str, dtype: str, a
     """Look at everything, also past the first problem."""
     found = Diagnosis(version=own_version())
     _look_at_packages(found)
-    remote = _look_at_settings(found, model, base_url)
+    runs_here = _look_at_settings(found, model, base_url)
     if not any(package.name == "torch" and package.problem for package in found.packages):
         _look_at_hardware(found)
-        if not remote:
+        if runs_here:
             _look_at_choice(found, device, dtype, attention)
     return found
 
@@ -186,31 +193,51 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _look_at_settings(found: Diagnosis, model: str | None, base_url: str | None) -> bool:
-    """Looks at the model, too; whether that runs on a server."""
+    """Looks at plugins and the model, too; whether that is one that we run here."""
     try:
         settings = load_settings()
     except VideoToolError as error:
         found.problems.append(f"{error}. {error.hint}")
-        return False
+        return True
     for name in type(settings).model_fields:
         variable = f"VIDEO_TOOL_{name.upper()}"
         value = getattr(settings, name)
         value = redact(value) if name == "base_url" and value else _as_in_variable(value)
         found.settings.append(SettingValue(variable, value, name not in settings.model_fields_set))
 
-    from video_tool.model_options import is_remote
+    from video_tool.model_options import backend_of, is_remote
     from video_tool.settings import DEFAULT_MODEL
 
+    with suppress(ImportError):  # a package is missing, and has been reported
+        _look_at_plugins(found, settings)
     asked = model or settings.model
     if asked == DEFAULT_MODEL:
         found.notes.append(f"{DEFAULT_MODEL} may be used for research only, by its licence")
     try:
-        found.model = _server_state(asked, base_url or settings.base_url) if is_remote(asked) else _model_state(asked)
+        if is_remote(asked):
+            found.model = _server_state(asked, base_url or settings.base_url)
+        elif backend := backend_of(asked):
+            found.model = _plugged_state(asked, backend, settings)
+        else:
+            found.model = _model_state(asked, settings.plugins)
     except VideoToolError as error:
         found.problems.append(f"{error}. {error.hint}")
     except ImportError:
         pass  # a package is missing, and has been reported
-    return is_remote(asked)
+    return backend_of(asked) is None
+
+
+def _look_at_plugins(found: Diagnosis, settings: Settings) -> None:
+    from video_tool.cli.plugins import every_plugin
+
+    found.plugins += every_plugin(settings.plugins)
+
+
+def _plugged_state(model: str, backend: str, settings: Settings) -> ModelState:
+    from video_tool.models import find_backend
+
+    plugin, _ = find_backend(model, backend, settings)
+    return ModelState(model, f"run by {plugin.origin}", None, None)
 
 
 def _as_in_variable(value: str | float | Path | tuple[str | Path, ...] | None) -> str | int | float:
@@ -239,7 +266,7 @@ def _server_state(model: str, base_url: str | None) -> ModelState:
     return ModelState(model, f"{where} answers and has it", None, None)
 
 
-def _model_state(model: str) -> ModelState:
+def _model_state(model: str, plugins: Sequence[str] | None) -> ModelState:
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -249,7 +276,7 @@ def _model_state(model: str) -> ModelState:
 
     def state(words: str, *, here: bool = True) -> ModelState:
         found = ModelState(model, words, str(cache), free)
-        return _with_ways(found) if here else found
+        return _with_ways(found, plugins) if here else found
 
     if model == "builtin":
         if any(CHECKPOINT.glob("*.safetensors")):
@@ -277,11 +304,11 @@ def _model_state(model: str) -> ModelState:
     return state("not here: the first question downloads it", here=False)
 
 
-def _with_ways(found: ModelState) -> ModelState:
+def _with_ways(found: ModelState, plugins: Sequence[str] | None) -> ModelState:
     """How a checkpoint that is here wants to be asked; its weights are not read for that."""
     from video_tool.models.loading import inspect
 
-    asked = inspect(found.id)
+    asked = inspect(found.id, plugins)
     style = asked.family.style
     takes = style.video_token or f"{style.image_token} for each frame"
     return replace(found, kind=asked.kind, takes=takes, context_tokens=asked.context_tokens)

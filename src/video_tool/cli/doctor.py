@@ -53,6 +53,7 @@ def _print_table(found: Diagnosis) -> None:
         (f"video-tool {found.version or ''}".rstrip(), _about(found)),
         ("Packages", _packages(found)),
         ("Extras", _extras(found)),
+        ("Plugins", _plugins(found)),
         ("Devices", _devices(found)),
         ("A question would use", _choice(found)),
         ("Settings", _settings(found)),
@@ -95,6 +96,14 @@ def _extras(found: Diagnosis) -> Rows:
     for extra in found.extras:
         line = "" if extra.installed else f"[dim]{_escaped(extra.install)}[/dim]"
         yield _GOOD if extra.installed else _ABSENT, extra.name, line
+
+
+def _plugins(found: Diagnosis) -> Rows:
+    marks = {"works": _GOOD, "broken": _BAD, "off": _ABSENT}
+    for plugin in found.plugins:
+        why = f": {plugin.why}" if plugin.why else ""
+        origin = f"{plugin.kind}, of {plugin.distribution} {plugin.version}".rstrip()
+        yield marks[plugin.status], _escaped(plugin.name), _escaped(f"{origin}{why}")
 
 
 def _devices(found: Diagnosis) -> Rows:

@@ -19,7 +19,10 @@ _ANOTHER_PLACE = "Name another place with --output"
 
 def fetch(
     url: Annotated[
-        str, typer.Argument(metavar="URL", help="A video's or image's, or that of a page.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="URL", help="A video's or image's, that of a page, or one of a plugin's.", show_default=False
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -41,9 +44,10 @@ def fetch(
     settings = load_settings(no_cache=no_cache)
 
     from video_tool.sources import open_source
+    from video_tool.sources.plugged import plugged_source
     from video_tool.sources.policy import scheme_of
 
-    if scheme_of(url) is None:
+    if scheme_of(url) is None and plugged_source(url, settings) is None:
         raise QuestionError(f"{one_line(url)} is no URL", hint="Give one that begins with https:// or http://")
     target = _target(url, output)
     with shown_progress() as on_progress, open_source(url, settings, on_progress) as file:

@@ -34,10 +34,11 @@ Fps = Annotated[
     typer.Option(help="Frames to look at per second of video, instead of --num-frames.", rich_help_panel=_SAMPLING),
 ]
 Strategy = Annotated[
-    Literal["uniform", "keyframes", "scenes"],
+    str,
     typer.Option(
+        metavar="NAME",
         help="uniform: evenly spread; keyframes: the nearest that decode by themselves, which is quicker; "
-        "scenes: some of every scene.",
+        "scenes: some of every scene; or a plugin's, which video-tool plugins lists.",
         rich_help_panel=_SAMPLING,
     ),
 ]
@@ -68,7 +69,8 @@ Model = Annotated[
         "--model",
         "-m",
         help="A model of the Hugging Face hub, the folder of a checkpoint, or builtin: "
-        "the small one in the package, which knows moving shapes only; openai:NAME for one on a server.",
+        "the small one in the package, which knows moving shapes only; openai:NAME for one on a server; "
+        "others of this form for plugins, which video-tool plugins lists.",
         show_default=False,
     ),
 ]

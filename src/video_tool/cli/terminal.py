@@ -8,11 +8,11 @@ import os
 import sys
 import unicodedata
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from video_tool.errors import VideoToolError
+from video_tool.errors import PluginWarning, VideoToolError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,14 @@ def prepare_process() -> None:
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+        warnings.simplefilter("always", PluginWarning)
+        warnings.showwarning = _show_warning
     # With no handler at all, Python prints warnings that are logged to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    stderr_console().print("warning:", one_line(str(message)), style="yellow")
 
 
 def stderr_console() -> Console:

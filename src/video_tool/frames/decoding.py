@@ -21,8 +21,10 @@ from video_tool.frames.pool import POOL, Budget, Worker
 from video_tool.frames.reader import Limits, VideoMetadata
 from video_tool.frames.report import StreamInfo
 from video_tool.frames.wire import FrameMemory
+from video_tool.plugins import warn_once
 from video_tool.settings import Settings
 from video_tool.sources import SourceFile
+from video_tool.sources.naming import one_line
 
 _FIRST_READER_SHARE = 1 / 3
 """Of the time to decode: when a reader hangs, enough is left for the next."""
@@ -124,7 +126,7 @@ def decode(
     slow: list[str] = []
     with _told_of(file.name, settings):
         for number in count():
-            with POOL.lend(settings.decode_memory) as worker:
+            with POOL.lend(settings.decode_memory, settings.plugins) as worker:
                 header, readers = _open(worker, budget, file.path, container, limits)
                 _check_header(header, limits, settings)
                 with _sensible(worker):  # another worker, which has to name the same readers
@@ -163,7 +165,7 @@ def read_streams(file: SourceFile, settings: Settings) -> tuple[str, Header, lis
     container = container_of(file.path, file.name)
     limits = Limits(settings.max_pixels, settings.max_video_frames)
     budget = Budget(settings.decode_timeout)
-    with _told_of(file.name, settings), POOL.lend(settings.decode_memory) as worker:
+    with _told_of(file.name, settings), POOL.lend(settings.decode_memory, settings.plugins) as worker:
         header, _ = _open(worker, budget, file.path, container, limits)
         answer, _ = worker.ask({"step": "streams"}, budget)
         with _sensible(worker):
@@ -179,6 +181,9 @@ def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Li
     with _sensible(worker):
         header = TypeAdapter(Header).validate_python(answer["header"])
         readers = TypeAdapter(list[str]).validate_python(answer["readers"])
+        broken = TypeAdapter(list[str]).validate_python(answer["broken"])
+    for complaint in broken:
+        warn_once(one_line(complaint))
     if not readers:
         raise NoVideoError("it is no video file: its first bytes are those of no container that can be read")
     return header, readers

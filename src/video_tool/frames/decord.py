@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ _NEVER = 1e9
 
 class DecordReader:
     """See `VideoReader`."""
-
-    name: ClassVar[str] = "decord"
 
     def __init__(self, file: VideoFile, limits: Limits) -> None:
         import decord

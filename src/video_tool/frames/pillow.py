@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,6 @@ from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
 
 class PillowReader:
     """See `VideoReader`."""
-
-    name: ClassVar[str] = "pillow"
 
     def __init__(self, file: VideoFile, limits: Limits) -> None:
         from PIL import Image, UnidentifiedImageError

@@ -47,13 +47,15 @@ class Worker:
 
     Attributes:
         memory: bytes that it may take.
+        plugins: the distributions whose readers it loads, as `Settings.plugins` has them.
         usable: whether it has answered all that it was asked, and without an error that may have left a mark.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, plugins: tuple[str, ...] | None) -> None:
         self.memory = memory
+        self.plugins = plugins
         self.usable = True
-        self._process, self._connection = start_process("video_tool.frames.worker", str(memory))
+        self._process, self._connection = start_process("video_tool.frames.worker", str(memory), json.dumps(plugins))
 
     @property
     def alive(self) -> bool:
@@ -161,31 +163,32 @@ class WorkerPool:
         self._idle: list[Worker] = []
 
     @contextmanager
-    def lend(self, memory: int) -> Generator[Worker]:
+    def lend(self, memory: int, plugins: tuple[str, ...] | None) -> Generator[Worker]:
         """A worker for the length of a with-block; waits for one when all are busy.
 
         One that is not `usable` any more is ended: what broke it may have left a mark.
 
         Args:
             memory: bytes that it may take.
+            plugins: the distributions whose readers it loads; None for all.
         """
         with self._slots:
-            worker = self._take(memory)
+            worker = self._take(memory, plugins)
             try:
                 worker.complaints()  # about the file before
                 yield worker
             finally:
                 self._give_back(worker)
 
-    def _take(self, memory: int) -> Worker:
+    def _take(self, memory: int, plugins: tuple[str, ...] | None) -> Worker:
         with self._lock:
             while self._idle:
                 worker = self._idle.pop()
-                if worker.alive and worker.memory == memory:
+                if worker.alive and (worker.memory, worker.plugins) == (memory, plugins):
                     return worker
                 self._workers.remove(worker)
                 worker.end()
-            worker = Worker(memory)
+            worker = Worker(memory, plugins)
             self._workers.append(worker)
             return worker
 

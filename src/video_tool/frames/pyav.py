@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,6 @@ def open_container(file: VideoFile, options: dict[str, str], *, guess: bool = Fa
 
 class PyAVReader:
     """See `VideoReader`. Decodes from the start: what it is handed, others could not index."""
-
-    name: ClassVar[str] = "pyav"
 
     def __init__(self, file: VideoFile, limits: Limits) -> None:
         from av.error import FFmpegError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,8 +106,6 @@ class VideoReader(Protocol):
     Made with a file that it `reads`; raises `DecodeError` for what it can't read, `UnsuitableReaderError` for what it
     had better leave to others, and `VideoTooLargeError` above a limit.
     """
-
-    name: ClassVar[str]
 
     def __init__(self, file: VideoFile, limits: Limits) -> None: ...
 

@@ -40,11 +40,12 @@ class FetchedVideo:
     def measure(self, sampling: Sampling) -> Frames:
         """What `read` would give, in black: the same frames and timestamps, of a size in pixels, and none decoded.
 
-        How many scenes there are is not known before all is decoded: `scenes` counts as `uniform`.
+        How many scenes there are is not known before all is decoded, and a plugin's strategy may ask for them: they
+        count as `uniform`.
         """
         if isinstance(self.source, FrameSequence):
             return self._take(self.source, sampling)
-        if sampling.strategy == "scenes":
+        if sampling.strategy not in ("uniform", "keyframes"):
             sampling = sampling.model_copy(update={"strategy": "uniform"})
         file = self.source
         selections: list[Selection] = []

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from video_tool.errors import QuestionError
-from video_tool.question import Sampling
+from video_tool.frames.samplers import check_strategy, indices_by
+from video_tool.question import STRATEGIES, Sampling
 from video_tool.settings import Settings
 
 _SLACK = 5e-4
@@ -96,8 +97,10 @@ def check_sampling(sampling: Sampling, settings: Settings) -> None:
     """Refuses what makes sense for no video.
 
     Raises:
-        QuestionError: a number out of range, options that exclude each other, or a range that ends before it starts.
+        QuestionError: a number out of range, options that exclude each other, a strategy that there is not, or a range
+            that ends before it starts.
     """
+    check_strategy(sampling.strategy, settings)
     counts = (sampling.num_frames, len(sampling.timestamps) if sampling.timestamps is not None else None)
     for name, count in zip(("num_frames", "the number of timestamps"), counts, strict=True):
         if count is not None and count < 1:
@@ -114,8 +117,10 @@ def check_sampling(sampling: Sampling, settings: Settings) -> None:
         raise QuestionError(
             f"timestamps are given, and the strategy is {sampling.strategy}", hint="Leave out one of the two."
         )
-    if sampling.strategy == "scenes" and sampling.fps is not None:
-        raise QuestionError("the strategy is scenes, and fps is given", hint="Give num_frames instead of fps.")
+    if sampling.strategy not in ("uniform", "keyframes") and sampling.fps is not None:
+        raise QuestionError(
+            f"the strategy is {sampling.strategy}, and fps is given", hint="Give num_frames instead of fps."
+        )
     if sampling.fps is not None and not (math.isfinite(sampling.fps) and sampling.fps > 0):
         raise QuestionError(f"fps is {sampling.fps}", hint="Give a number above 0.")
     moments = [("start", sampling.start), ("end", sampling.end)]
@@ -138,13 +143,16 @@ def select(video: Timeline, sampling: Sampling, settings: Settings) -> Selection
         settings: the default number of frames, and the ceiling.
 
     Raises:
-        QuestionError: the range, or a timestamp, lies past the video's end, or a timestamp outside the range.
+        QuestionError: the range, or a timestamp, lies past the video's end, a timestamp outside the range, or a
+            plugin's strategy fails.
     """
     choice = _Choice(video, sampling, settings)
     if sampling.timestamps is not None:
         chosen = choice.at(sampling.timestamps)
     elif sampling.strategy == "scenes":
         chosen = choice.scenes()
+    elif sampling.strategy not in STRATEGIES:
+        chosen = choice.by_plugin(sampling.strategy, settings)
     else:
         chosen = choice.at_rate(sampling.fps) if sampling.fps is not None else choice.uniform()
     if sampling.strategy == "keyframes":
@@ -210,6 +218,16 @@ class _Choice:
                 f"{self.video.name} has {len(bounds) - 1} scenes in range; {self.wanted} of them are looked at."
             )
         return scene_indices(bounds, self.wanted)
+
+    def by_plugin(self, strategy: str, settings: Settings) -> list[int]:
+        self._warn_of_few()
+        frames = range(self.first, self.stop)
+        chosen = indices_by(strategy, self.video, frames, min(self.wanted, len(frames)), settings)
+        if len(chosen) < min(self.wanted, len(frames)):
+            self.warnings.append(
+                f"{strategy} chose {len(chosen)} of {self.video.name}'s frames, fewer than the {self.wanted} asked for."
+            )
+        return chosen
 
     def nearest_keyframes(self, chosen: list[int]) -> list[int]:
         keyframes = [index for index in self.video.keyframes() if self.first <= index < self.stop]

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 from weakref import finalize
 
 import numpy as np
@@ -76,8 +76,6 @@ def packet_times(container: Any, limits: Limits) -> PacketTimes:
 
 class SeekingReader:
     """See `VideoReader`. Gives up a file in which a frame is not where its packet says."""
-
-    name: ClassVar[str] = "pyav-seeking"
 
     def __init__(self, file: VideoFile, limits: Limits) -> None:
         from av.error import FFmpegError

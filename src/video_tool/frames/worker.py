@@ -2,7 +2,7 @@
 
 It answers one request after the other, each a JSON object, over the connection that it inherits:
 
-    open    a path and its container  → the header, and which readers to try
+    open    a path and its container  → the header, which readers to try, and which are broken
     streams nothing                   → what FFmpeg finds in the file, stream by stream
     index   a reader's name           → the metadata; timestamps follow as bytes
     keys                              → nothing; the indices of keyframes follow as bytes
@@ -31,7 +31,7 @@ from video_tool.errors import DecodeError
 from video_tool.frames.containers import FIRST_BYTES
 from video_tool.frames.header import read_header
 from video_tool.frames.reader import Limits, VideoFile, VideoReader
-from video_tool.frames.readers import every_reader, readers_for
+from video_tool.frames.readers import Readers
 from video_tool.frames.sandbox import alarm, end_with_parent, forbid_network, limit_memory
 from video_tool.frames.scenes import find_cuts
 from video_tool.frames.streams import describe_streams
@@ -45,8 +45,9 @@ class Session:
     _limits: Limits
     _reader: VideoReader
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, readers: Readers) -> None:
         self._connection = connection
+        self._readers = readers
 
     def answer(self, request: dict[str, Any]) -> list[bytes]:
         """The messages that answer a request: a JSON object, and what follows it."""
@@ -72,10 +73,11 @@ class Session:
             file = VideoFile(path, request["container"], guessed=False, first=opened.read(FIRST_BYTES))
         self._limits = Limits(request["max_pixels"], request["max_frames"])
         self._file, header = read_header(file, self._limits)
-        return [json.dumps({"header": asdict(header), "readers": readers_for(self._file)}).encode()]
+        readers, complaints = self._readers.suited_to(self._file)
+        return [json.dumps({"header": asdict(header), "readers": readers, "broken": complaints}).encode()]
 
     def _index(self, reader: str) -> list[bytes]:
-        self._reader = every_reader()[reader](self._file, self._limits)
+        self._reader = self._readers[reader](self._file, self._limits)
         metadata = self._reader.metadata()
         told = {"width": metadata.width, "height": metadata.height}
         told |= {"duration": metadata.duration, "damaged": metadata.damaged}
@@ -95,15 +97,18 @@ class Session:
 
 
 def main() -> None:
-    """Answers requests until there are no more; what to inherit and how much memory to take are the arguments."""
+    """Answers requests until there are no more.
+
+    The arguments are what to inherit, how much memory to take, and whose readers to load, as JSON.
+    """
     end_with_parent()
     forbid_network()
     connection = inherited_connection(int(sys.argv[1]))
     for module in ("av", "decord"):  # what decoding needs is there before the first file is
         import_module(module)
-    every_reader()
+    readers = Readers(json.loads(sys.argv[3]))
     limit_memory(int(sys.argv[2]))
-    session = Session(connection)
+    session = Session(connection, readers)
     while True:
         try:
             request = json.loads(connection.recv_bytes())
@@ -112,7 +117,7 @@ def main() -> None:
         with alarm(math.ceil(request["seconds"]) + 1):
             try:
                 if request["step"] == "close":
-                    session, reply = Session(connection), [b"{}"]
+                    session, reply = Session(connection, readers), [b"{}"]
                 else:
                     reply = session.answer(request)
             except DecodeError as error:

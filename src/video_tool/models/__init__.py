@@ -1,5 +1,6 @@
 """Models: from a prompt to tokens."""
 
+from video_tool.models.backends import find_backend
 from video_tool.models.base import Generation, OnText, VideoLanguageModel
 from video_tool.models.holding import HeldModel, InUse
 from video_tool.models.options import check_generation, check_remote_generation
@@ -16,4 +17,5 @@ __all__ = [
     "check_generation",
     "check_grammar",
     "check_remote_generation",
+    "find_backend",
 ]

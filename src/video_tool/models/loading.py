@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -91,8 +91,13 @@ def load(model: str | Path, options: ModelOptions, on_progress: OnProgress) -> L
     return loaded
 
 
-def inspect(model: str | Path) -> Preprocessor:
-    """How a checkpoint wants to be asked, without its weights. Nothing is fetched. Raises as `load` does."""
+def inspect(model: str | Path, plugins: Sequence[str] | None = None) -> Preprocessor:
+    """How a checkpoint wants to be asked, without its weights. Nothing is fetched. Raises as `load` does.
+
+    Args:
+        model: a name on the Hugging Face hub, a folder, or `builtin`.
+        plugins: the distributions whose families are asked; None for all.
+    """
     options = ModelOptions(device="cpu", offline=True)
     checkpoint = find_checkpoint(model, options, ignore_progress)
     _check_files(model, checkpoint.folder)
@@ -100,7 +105,8 @@ def inspect(model: str | Path) -> Preprocessor:
         from transformers import AutoConfig, AutoProcessor
 
         processor = AutoProcessor.from_pretrained(checkpoint.folder, local_files_only=True)
-        return Preprocessor(processor, AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True))
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
+        return Preprocessor(processor, config, plugins=plugins)
 
 
 def _load(

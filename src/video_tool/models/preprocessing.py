@@ -25,6 +25,7 @@ class Preprocessor:
         config: the model's.
         kind: how the model wants to be asked; None finds it out.
         lock: held while the processor works, by all who share it.
+        plugins: the distributions whose families are asked; None for all.
 
     Raises:
         CheckpointError: it takes neither videos nor images, or has no chat template and is to be asked by one.
@@ -38,11 +39,16 @@ class Preprocessor:
     """
 
     def __init__(
-        self, processor: Any, config: Any, kind: ModelKind | None = None, lock: threading.RLock | None = None
+        self,
+        processor: Any,
+        config: Any,
+        kind: ModelKind | None = None,
+        lock: threading.RLock | None = None,
+        plugins: Sequence[str] | None = None,
     ) -> None:
         self.processor = processor
         self._lock = lock or threading.RLock()
-        self.family = family_of(processor, config)
+        self.family = family_of(processor, config, plugins)
         if kind not in (None, "base") and not has_template(processor):
             raise CheckpointError(
                 "the checkpoint has no chat template, so it is a base model",

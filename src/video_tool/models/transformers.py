@@ -60,17 +60,24 @@ class TransformersModel:
         model: a name on the Hugging Face hub, a folder, or `builtin`.
         options: how it is loaded and run.
         on_progress: told about loading.
+        plugins: the distributions whose families are asked; None for all.
 
     Raises as `loading.load` does.
     """
 
     def __init__(
-        self, model: str | Path, options: ModelOptions | None = None, on_progress: OnProgress = ignore_progress
+        self,
+        model: str | Path,
+        options: ModelOptions | None = None,
+        on_progress: OnProgress = ignore_progress,
+        plugins: Sequence[str] | None = None,
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
         self._model, self.alone = loaded.model, loaded.lock
-        self.preprocessor = Preprocessor(loaded.processor, self._model.config, options.kind, loaded.processor_lock)
+        self.preprocessor = Preprocessor(
+            loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
+        )
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),

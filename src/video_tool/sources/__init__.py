@@ -10,6 +10,7 @@ failures.py     errors that several ways of getting a file can end in alike
 cache.py        downloads kept for the next time; freshness.py says how long, conditional.py asks what has changed
 store.py        the folder that they lie in, with entries.py about them; locking.py keeps processes apart
 scratch.py      private folders for what is not kept
+plugged.py      references with a scheme of a plugin's
 naming.py       what errors and answers call a reference, without the secrets in it
 """
 

@@ -20,6 +20,7 @@ from video_tool.progress import OnProgress, ignore_progress
 from video_tool.settings import Settings
 from video_tool.sources.failures import too_large, unwritable
 from video_tool.sources.naming import one_line, redact_text, url_name
+from video_tool.sources.plugged import plugged_source
 from video_tool.sources.policy import check_file, check_path, check_url, scheme_of
 from video_tool.sources.scratch import private_folder
 
@@ -54,7 +55,8 @@ def open_source(
     was downloaded is kept in the cache besides, for the next time.
 
     Args:
-        source: an http or https URL, a path, a file's bytes, or a file object opened for reading bytes.
+        source: an http or https URL, a reference of a plugin's scheme, a path, a file's bytes, or a file object opened
+            for reading bytes.
         settings: what may be reached, how many bytes and seconds it may take, how high a video sites are asked for, and
             the cache.
         on_progress: told about the bytes of a download.
@@ -72,6 +74,13 @@ def open_source(
         reference = source.strip()
         if not reference:
             raise QuestionError("the reference to a video or image is empty", hint="Give a path or a URL.")
+        if plugged := plugged_source(reference, settings):
+            with private_folder(plugged.name) as folder:
+                path = folder / "source"
+                with plugged.opened(settings, on_progress) as stream:
+                    _copy(stream, path, plugged.name, settings.max_download_bytes)
+                yield SourceFile(path, plugged.name)
+            return
         if scheme_of(reference):
             check_url(reference, settings)
             name = url_name(reference)
@@ -156,6 +165,8 @@ def _copy(stream: BinaryIO, path: Path, name: str, max_bytes: int) -> None:
 def _read(stream: Any, name: str) -> bytes:
     try:
         chunk = stream.read(_CHUNK)
+    except SourceError:  # of what a plugin opened
+        raise
     except OSError as error:
         raise SourceError(
             f"{name} can't be read: {error.strerror or type(error).__name__}", hint="Save it and pass the path."

@@ -17,6 +17,7 @@ from video_tool.errors import SourceRefusedError
 from video_tool.settings import Settings
 from video_tool.sources.addresses import address_of, canonical_host, is_metadata_service, use_of, use_of_name
 from video_tool.sources.naming import one_line, redact, redact_text
+from video_tool.sources.plugged import SOURCES
 
 # One letter is a Windows drive, and a colon alone may be part of a file's name.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data|file|javascript):", re.IGNORECASE)
@@ -42,8 +43,10 @@ def check_url(url: str, settings: Settings) -> None:
     """
     scheme = scheme_of(url)
     if scheme not in ("http", "https"):
+        *others, last = ("http", "https", *SOURCES.use(settings.plugins).offers)
+        fetched = f"{', '.join(others)} and {last}"
         raise SourceRefusedError(
-            f"{redact(url)} is refused: only http and https URLs are fetched, not {scheme}",
+            f"{redact(url)} is refused: only {fetched} URLs are fetched, not {scheme}",
             hint="Pass a file as a plain path, without a scheme, or its content as bytes."
             if scheme in ("file", "data")
             else "Give an http or https URL, or download the file yourself and pass its path.",

@@ -34,7 +34,7 @@ class Family:
     """How checkpoints take videos and images, as processor and configuration tell it.
 
     This one does for what Transformers itself would call by chat template and processor. A package that knows a family
-    for which it does not subclasses it, and names the subclass in the entry-point group `video_tool.families`.
+    for which it does not subclasses it, and names the subclass to the hook `families` (see `video_tool.plugins`).
 
     Args:
         processor: the checkpoint's.

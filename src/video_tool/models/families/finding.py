@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
-from importlib.metadata import entry_points
+from collections.abc import Sequence
 from typing import Any
 
 from video_tool.models.families.architectures import ARCHITECTURES
 from video_tool.models.families.family import Family
-
-GROUP = "video_tool.families"
-"""The group of entry points in which a package names its subclasses of `Family`."""
+from video_tool.plugins import Extensions, warn_once
 
 
-@cache
-def every_family() -> tuple[type[Family], ...]:
-    """In the order in which they are asked whether a checkpoint is theirs.
-
-    One that can't be loaded is left out, with a `RuntimeWarning` that names it.
-    """
-    found: list[type[Family]] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        try:
-            family = entry.load()
-            if not (isinstance(family, type) and issubclass(family, Family)):
-                raise TypeError(f"{entry.value} is no subclass of Family")
-        except Exception as error:  # noqa: BLE001 — it is other people's code, and the rest works without
-            package = entry.dist.name if entry.dist else "a package"
-            told = f"{type(error).__name__}: {error}"
-            warnings.warn(f"{GROUP}: {entry.name} of {package} is left out: {told}", RuntimeWarning, stacklevel=2)
-        else:
-            found.append(family)
-    return (*found, *ARCHITECTURES, Family)
+def _misfit(offer: Any) -> str:
+    return "" if isinstance(offer, type) and issubclass(offer, Family) else "it is no subclass of Family"
 
 
-def family_of(processor: Any, config: Any) -> Family:
+FAMILIES: Extensions[type[Family]] = Extensions("families", (), _misfit)
+"""Those of other packages."""
+
+
+def family_of(processor: Any, config: Any, plugins: Sequence[str] | None = None) -> Family:
     """How a checkpoint takes videos and images.
 
     Args:
         processor: the checkpoint's.
         config: the model's.
+        plugins: the distributions whose families are asked, before ours; None for all.
 
     Raises:
         CheckpointError: it takes neither.
     """
-    kind = next(kind for kind in every_family() if kind.fits(processor, config))
+    found = FAMILIES.use(plugins)
+    for name, kind in found.offers.items():
+        try:
+            fits = kind.fits(processor, config)
+        except Exception as error:  # noqa: BLE001 — it is other people's code, and the rest works without
+            warn_once(found.plugin(name).broken(error).complaint)
+            continue
+        if fits:
+            return kind(processor, config)
+    kind = next(kind for kind in (*ARCHITECTURES, Family) if kind.fits(processor, config))
     return kind(processor, config)

@@ -1,4 +1,4 @@
-"""A reader that someone else might have written, for files that say themselves what becomes of it."""
+"""Readers: for files that say themselves what becomes of it, and one that some files are too much for."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from video_tool.errors import DecodeError
-from video_tool.frames.reader import Limits, VideoFile, VideoMetadata
+from video_tool.frames.decord import DecordReader
+from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, VideoReader
+from video_tool.plugins import hookimpl
 
 MAGIC = b"SCRIPTED VIDEO\n"
 COUNT, SIZE = 40, (32, 48)
@@ -22,8 +24,6 @@ COUNT, SIZE = 40, (32, 48)
 
 class ScriptedReader:
     """Reads what `write_scripted` writes: 40 frames, each of one grey, its number."""
-
-    name: ClassVar[str] = "scripted"
 
     def __init__(self, file: VideoFile, limits: Limits) -> None:
         self._opened = file.path.open("rb")
@@ -84,10 +84,14 @@ def write_scripted(path: Path, script: str = "") -> Path:
     return path
 
 
-def install(folder: Path, source: str = Path(__file__).read_text(), reader: str = "ScriptedReader") -> None:
-    """Makes a distribution that offers a reader, for a process with this folder in its PYTHONPATH."""
-    info = folder / "other_reader-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-reader\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[video_tool.readers]\nother = other_reader:{reader}\n")
-    (folder / "other_reader.py").write_text(source)
+class Stubborn(DecordReader):
+    """Keeps to decord, whatever becomes of it."""
+
+    @classmethod
+    def reads(cls, file: VideoFile) -> bool:
+        return file.container == "mpegts"
+
+
+@hookimpl
+def readers() -> dict[str, type[VideoReader]]:
+    return {"scripted": ScriptedReader} | ({"stubborn": Stubborn} if "STUBBORN" in os.environ else {})

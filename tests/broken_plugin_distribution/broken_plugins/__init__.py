@@ -1,0 +1,1 @@
+"""Plugins, none of which is right but one sampler."""

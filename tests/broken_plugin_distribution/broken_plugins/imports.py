@@ -1,0 +1,3 @@
+"""Needs a package that nobody has."""
+
+import no_such_package  # noqa: F401

@@ -1,0 +1,3 @@
+"""Takes itself for a program."""
+
+raise SystemExit("no display")
