@@ -22,7 +22,7 @@ from autogen_core.models import CreateResult, FunctionExecutionResult, ModelInfo
 from autogen_ext.models.replay import ReplayChatCompletionClient
 from autogen_video_tool import VideoTool, VideoToolCallError, VideoToolCallEvent, video_tools
 
-from video_tool.adapters import Toolbox, ToolResult, shared_toolbox
+from video_tool.adapters import Toolbox, ToolResult, shared_toolbox, tool_schema
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -128,6 +128,14 @@ def test_what_small_models_write_is_taken_or_answered(bench: Bench) -> None:
     assert "A red circle is moving right." in taken.content
     assert answered.is_error
     assert "did you mean videos?" in answered.content
+
+
+def test_models_are_shown_the_tools(bench: Bench) -> None:
+    script = model("Nothing to see.")
+    asyncio.run(AssistantAgent("watcher", script, tools=video_tools(bench.toolbox)).run(task="Hello."))
+    shown = {tool["name"]: tool for tool in script.create_calls[0]["tools"]}
+    assert list(shown) == ["video_qa", "video_probe"]
+    assert shown["video_qa"] == tool_schema("openai")["function"]
 
 
 def test_a_team_has_it_too(bench: Bench) -> None:

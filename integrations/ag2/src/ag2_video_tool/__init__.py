@@ -11,7 +11,7 @@ from ag2.events import ToolCallEvent, ToolErrorEvent, ToolResultEvent
 from ag2.middleware import BaseMiddleware, ToolExecution
 from ag2.tools.types import FunctionDefinition, FunctionToolSchema, Tool
 
-from video_tool.adapters import TOOLS, Toolbox, ToolError, shared_toolbox
+from video_tool.adapters import TOOLS, Toolbox, ToolError, shared_toolbox, tool_schema
 
 __all__ = ["VideoTool", "VideoToolCallError", "VideoToolkit"]
 
@@ -33,10 +33,10 @@ class VideoTool(Tool):
     """
 
     def __init__(self, name: str = "video_qa", toolbox: Toolbox | None = None) -> None:
-        tool = TOOLS[name]
         self.name = name
         self._toolbox = toolbox or shared_toolbox()
-        definition = FunctionDefinition(name, tool.description, tool.arguments.model_json_schema())
+        told = tool_schema("openai", name)["function"]
+        definition = FunctionDefinition(name, told["description"], told["parameters"])
         self._schema = FunctionToolSchema(definition)
 
     async def schemas(self, context: Context) -> list[FunctionToolSchema]:  # noqa: ARG002 — as AG2 calls it

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from autogen_core import EVENT_LOGGER_NAME, CancellationToken, trace_tool_span
 from autogen_core.logging import ToolCallEvent
-from autogen_core.tools import BaseTool
+from autogen_core.tools import BaseTool, ToolSchema
 from pydantic import BaseModel
 
 from video_tool import CancelScope
-from video_tool.adapters import TOOLS, Toolbox, ToolError, ToolResult, shared_toolbox
+from video_tool.adapters import TOOLS, Toolbox, ToolError, ToolResult, shared_toolbox, tool_schema
 
 __all__ = ["VideoTool", "VideoToolCallError", "VideoToolCallEvent", "video_tools"]
 
@@ -48,6 +48,10 @@ class VideoTool(BaseTool[BaseModel, ToolResult]):
         tool = TOOLS[name]
         super().__init__(tool.arguments, ToolResult, tool.name, tool.description)
         self._toolbox = toolbox or shared_toolbox()
+
+    @property
+    def schema(self) -> ToolSchema:
+        return cast(ToolSchema, tool_schema("openai", self.name)["function"])
 
     async def run(self, args: BaseModel, cancellation_token: CancellationToken) -> ToolResult:
         return await self.run_json(args.model_dump(), cancellation_token)

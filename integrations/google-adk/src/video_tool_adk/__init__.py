@@ -10,7 +10,7 @@ from google.adk.tools.base_toolset import BaseToolset, ToolPredicate
 from google.adk.tools.tool_context import ToolContext
 from google.genai import types
 
-from video_tool.adapters import TOOLS, Toolbox, shared_toolbox
+from video_tool.adapters import TOOLS, Toolbox, shared_toolbox, tool_schema
 
 __all__ = ["RESULTS", "VideoTool", "VideoToolset"]
 
@@ -31,8 +31,7 @@ class VideoTool(BaseTool):
         self._toolbox = toolbox or shared_toolbox()
 
     def _get_declaration(self) -> types.FunctionDeclaration:
-        schema = TOOLS[self.name].arguments.model_json_schema()
-        return types.FunctionDeclaration(name=self.name, description=self.description, parameters_json_schema=schema)
+        return types.FunctionDeclaration.model_validate(tool_schema("gemini", self.name))
 
     async def run_async(self, *, args: dict[str, Any], tool_context: ToolContext) -> dict[str, Any]:
         result = await self._toolbox.acall(self.name, args)

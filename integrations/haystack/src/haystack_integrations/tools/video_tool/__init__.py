@@ -11,7 +11,7 @@ from haystack.tools import Tool, Toolset
 from haystack.tools.errors import ToolInvocationError
 from haystack_integrations.common.video_tool import toolbox_from_dict, toolbox_to_dict
 
-from video_tool.adapters import TOOLS, Toolbox, ToolError, ToolResult, shared_toolbox
+from video_tool.adapters import TOOLS, Toolbox, ToolError, ToolResult, shared_toolbox, tool_schema
 
 __all__ = ["VideoTool", "VideoToolInvocationError", "VideoToolset"]
 
@@ -44,7 +44,7 @@ class VideoTool(Tool):
         super().__init__(
             name=name,
             description=TOOLS[name].description,
-            parameters=TOOLS[name].arguments.model_json_schema(),
+            parameters=tool_schema("openai", name)["function"]["parameters"],
             function=self.invoke,
             async_function=self.invoke_async,
             outputs_to_string={"source": "shown", "raw_result": True},
