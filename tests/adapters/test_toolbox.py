@@ -301,10 +301,10 @@ class TestCalls:
         fresh = Toolbox(settings=settings())
         assert "engine" not in vars(fresh)
         ask(toolbox)
-        copy = pickle.loads(pickle.dumps(toolbox))
-        assert "engine" not in vars(copy)
-        assert copy.settings == toolbox.settings
-        assert ask(copy).content is not None
+        again = pickle.loads(pickle.dumps(toolbox))
+        assert "engine" not in vars(again)
+        assert again.settings == toolbox.settings
+        assert ask(again).content is not None
 
     def test_the_process_shares_one(self) -> None:
         assert shared_toolbox() is shared_toolbox()
