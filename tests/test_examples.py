@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import subprocess
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.serve import serve
+from video_tool.adapters import shared_toolbox
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.builtin.clips import random_clip, render, write_video
 
@@ -81,6 +83,22 @@ def test_ask_url_says_what_to_do_when_there_is_nothing() -> None:
     assert done.stdout == ""
     assert "Check the address." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_host_finds_the_tools_by_their_entry_points(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIDEO_TOOL_MODEL", "builtin")
+    shared_toolbox.cache_clear()
+    asked = json.dumps({"question": "What happens in the video?", "videos": [str(DEMO_VIDEO)]})
+    told = {(): "video_qa(question, videos,", ("video_qa", asked): "A red circle", ("video_qa", "{}"): "is missing"}
+    for arguments, words in told.items():
+        monkeypatch.setattr(sys, "argv", ["host.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(EXAMPLES / "host.py"), run_name="__main__")
+        assert words in capsys.readouterr().out
+        assert ended.value.code == (words == "is missing")
+    shared_toolbox.cache_clear()
 
 
 def test_compare_two_videos(run: Run, tmp_path: Path) -> None:
