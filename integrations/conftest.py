@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["video_tool.testing"]
-
 _reached: list[str] = []
 
 

@@ -26,8 +26,6 @@ from video_tool.adapters.mcp.server import ToolServer
 from video_tool.errors import QuestionError, VideoToolError
 from video_tool.testing import Bench, SurfaceTests
 
-pytest_plugins = ["video_tool.testing"]
-
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 TOKEN = "a-token-of-the-tests"
 

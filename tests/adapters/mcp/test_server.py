@@ -20,8 +20,6 @@ from video_tool.adapters.mcp.server import ToolServer
 from video_tool.adapters.schemas import tool_schemas
 from video_tool.testing import Bench, SurfaceTests
 
-pytest_plugins = ["video_tool.testing"]
-
 
 @pytest.fixture(scope="module", params=["legacy", "auto"], ids=["handshake", "newest"])
 def surface(request: pytest.FixtureRequest, bench: Bench) -> Iterator[ThroughClient]:

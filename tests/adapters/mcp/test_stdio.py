@@ -20,8 +20,6 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from tests.mcp_clients import PATIENCE, PipedServer, ThroughClient, connected, endless_video
 from video_tool.testing import Bench, SurfaceTests
 
-pytest_plugins = ["video_tool.testing"]
-
 
 def program(bench: Bench) -> Any:
     environment = os.environ | bench.environment
