@@ -132,22 +132,23 @@ def _log_to_stderr() -> None:
 
 
 async def _until_terminated(work: Coroutine[Any, Any, None]) -> None:
-    """Ends the work in order on SIGTERM, as `asyncio.run` does on Ctrl-C, instead of wherever the signal finds it."""
+    """Ends the work in order on Ctrl-C and SIGTERM, instead of wherever the signal finds it."""
     task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
-    told = False
+    told: list[int] = []
 
-    def terminate(_signal: int, _frame: object) -> None:
-        nonlocal told
-        told = True
+    def end(number: int, _frame: object) -> None:
+        told.append(number)
         loop.call_soon_threadsafe(task.cancel)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         await task
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, Exception):
         if not told:
             raise
+        # the SDK may end with errors of streams that were closed while it passed on a message
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if told:
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(told[0])
