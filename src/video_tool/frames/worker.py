@@ -104,8 +104,7 @@ def main() -> None:
     end_with_parent()
     forbid_network()
     connection = inherited_connection(int(sys.argv[1]))
-    for module in ("av", "decord"):  # what decoding needs is there before the first file is
-        import_module(module)
+    import_module("av")  # what decoding needs is there before the first file is; few files need decord
     readers = Readers(json.loads(sys.argv[3]))
     limit_memory(int(sys.argv[2]))
     session = Session(connection, readers)
