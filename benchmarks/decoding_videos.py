@@ -17,7 +17,7 @@ GROUP = 250
 """Frames from one keyframe to the next at the most, as x264 has it by default."""
 
 
-def short_video(path: Path, seconds: int = 120, width: int = 1920, height: int = 1080) -> Path:
+def scene(path: Path, seconds: int = 40, width: int = 1920, height: int = 1080) -> Path:
     """A camera that pans over a textured scene in which things move, with the grain of a sensor."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "g": str(GROUP)})
@@ -29,9 +29,9 @@ def short_video(path: Path, seconds: int = 120, width: int = 1920, height: int =
     return path
 
 
-def film(path: Path, short: Path, times: int = 60) -> Path:
-    """The short video so many times over: its packets written again, none of them encoded anew."""
-    with av.open(str(short)) as source, av.open(str(path), "w") as container:
+def repeated(path: Path, once: Path, times: int) -> Path:
+    """A video so many times over: its packets written again, none of them encoded anew."""
+    with av.open(str(once)) as source, av.open(str(path), "w") as container:
         old = source.streams.video[0]
         new = container.add_stream_from_template(old)
         length = round(old.frames / RATE / old.time_base)

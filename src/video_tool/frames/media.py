@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from video_tool.errors import VideoToolError
-from video_tool.frames.decoding import FrameSize
+from video_tool.frames.cache import FrameSize
 from video_tool.frames.images import read_image
 from video_tool.frames.reading import FetchedVideo, fetch_video
 from video_tool.frames.sampled import Frames

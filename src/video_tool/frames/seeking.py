@@ -206,12 +206,13 @@ class SeekingReader:
             if not decoder.is_open:
                 decoder.open()  # some decoders keep for good what they are told before
             for packet in self._container.demux(self._stream):
+                if packet.size == 0:  # the end
+                    break
                 decoder.skip_frame = "NONREF" if self._passes_over and packet.pts not in left else "DEFAULT"
+                yield from decoder.decode(packet)
                 left.discard(packet.pts)
                 if not left:
                     break
-                yield from decoder.decode(packet)
-            yield from decoder.decode(packet)
             yield from decoder.decode(None)
         except self._errors as error:
             raise DecodeError(f"pyav can't decode it: {getattr(error, 'strerror', None) or error}") from error
