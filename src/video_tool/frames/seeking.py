@@ -200,7 +200,12 @@ class SeekingReader:
 
     def _passed(self, key: int, left: set[int]) -> Iterator[Any]:
         """All that comes out of the decoder until it has been given the packets of those that are left."""
+        from av import logging
+
         decoder = self._stream.codec_context
+        # what FFmpeg fills in for what is damaged, it tells there alone; the asking process counts the lines
+        logging.restore_default_callback()
+        logging.set_libav_level(logging.ERROR)
         try:
             self._container.seek(key, stream=self._stream)
             if not decoder.is_open:
@@ -208,6 +213,9 @@ class SeekingReader:
             for packet in self._container.demux(self._stream):
                 if packet.size == 0:  # the end
                     break
+                if packet.pts is not None and packet.pts < key:
+                    # shown before the keyframe: what it rests on was not decoded, and that is no error of the file
+                    logging.set_libav_level(logging.PANIC)
                 decoder.skip_frame = "NONREF" if self._passes_over and packet.pts not in left else "DEFAULT"
                 yield from decoder.decode(packet)
                 left.discard(packet.pts)
@@ -216,3 +224,5 @@ class SeekingReader:
             yield from decoder.decode(None)
         except self._errors as error:
             raise DecodeError(f"pyav can't decode it: {getattr(error, 'strerror', None) or error}") from error
+        finally:
+            logging.set_libav_level(logging.PANIC)
