@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 _FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts")
 _MOST_BOXES = 10_000
+_ENTRY = np.dtype([("decoded", np.int64), ("key", np.bool_), ("discarded", np.bool_)])
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ def shown_times(file: BinaryIO, stream: Any) -> tuple[NDArray[np.int64], NDArray
         return None
     if offsets is None:
         return None
-    told = [(entry.timestamp, entry.is_keyframe, entry.is_discard) for entry in entries]
-    decoded, keys, discarded = (np.array(column) for column in zip(*told, strict=True))
-    kept = ~discarded.astype(np.bool_)
-    return (decoded + offsets)[kept], keys.astype(np.bool_)[kept]
+    told = np.fromiter(((entry.timestamp, entry.is_keyframe, entry.is_discard) for entry in entries), _ENTRY)
+    told["decoded"] += offsets
+    kept = told[~told["discarded"]]
+    return kept["decoded"], kept["key"]
 
 
 def _tables(file: BinaryIO, track: int, frames: int) -> tuple[bytes, bytes] | None:

@@ -41,7 +41,8 @@ class PacketTimes:
 
     def seconds(self) -> tuple[float, ...]:
         """Of each frame, the first at 0."""
-        return tuple(round(float((shown - self.shown[0]) * self.unit), 6) for shown in self.shown)
+        first, (above, below) = self.shown[0], self.unit.as_integer_ratio()
+        return tuple(round((shown - first) * above / below, 6) for shown in self.shown)
 
     def keyframes(self) -> list[int]:
         """The indices of the frames that decode without others."""
