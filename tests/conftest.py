@@ -31,6 +31,8 @@ def pytest_configure() -> None:
     """Before any test module is imported: some make their settings then."""
     # what one test's server sent is not for the next one's: downloads are kept where a test says so
     os.environ["VIDEO_TOOL_CACHE_MAX_BYTES"] = "0"
+    # neither is what was decoded
+    os.environ["VIDEO_TOOL_FRAME_CACHE_BYTES"] = "0"
     # as many processes as cores run tests: threads of torch would wait for each other's core, and spin
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

@@ -39,9 +39,13 @@ class VideoInfo(Record):
     total_frames: int = Field(description="Frames in the whole video.")
     codec: str = Field(description="The video codec's name; empty when not known.")
     reader: str = Field(
-        description="What decoded it: decord, pyav, pillow, another package's reader, or given for frames handed in."
+        description="What decoded it: pyav-seeking, decord, pyav, pillow, another package's reader, or given for "
+        "frames handed in."
     )
     from_cache: bool = Field(default=False, description="Whether its file had been downloaded earlier.")
+    frames_from_cache: bool = Field(
+        default=False, description="Whether its frames had been decoded for an earlier question."
+    )
 
 
 class Usage(Record):

@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         default=4 << 30,
         description="Bytes that decoding one video may take, and that the frames of one video may be.",
     )
+    frame_cache_bytes: NonNegativeInt = Field(
+        default=256 << 20,
+        description="Most bytes of decoded frames that are kept in memory for further questions about the same videos; "
+        "with 0 none are.",
+    )
     max_pixels: PositiveInt = Field(
         default=1 << 25, description="Most pixels (width times height) of a video's frame; the default allows 8K."
     )

@@ -55,7 +55,7 @@ def _shared_memory() -> set[str]:
 
 def check(video: Path) -> None:
     frames = read_video(video, Sampling(num_frames=4), SETTINGS)
-    assert frames.info.reader == "decord"
+    assert frames.info.reader == "pyav-seeking"
     assert numbers_in(frames.images) == list(frames.indices) == [0, 12, 25, 37]
 
 

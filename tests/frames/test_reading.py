@@ -67,8 +67,9 @@ def test_what_is_known_of_a_file(video: Path) -> None:
         "fps": pytest.approx(25, abs=0.1),
         "total_frames": COUNT,
         "codec": "h264",
-        "reader": "decord",
+        "reader": "pyav-seeking",
         "from_cache": False,
+        "frames_from_cache": False,
     }
 
 

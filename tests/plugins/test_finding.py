@@ -210,9 +210,9 @@ def test_the_setting_says_whose_are_loaded_here_and_where_videos_are_decoded(
     environment = {} if variable is None else {"VIDEO_TOOL_PLUGINS": variable}
     found = told_by(run("-c", CHOSEN, scripted, lossless_videos[0], sites=(plugin_site,), **environment))
 
-    ways = {True: ["scripted", "decord"], False: ["NoVideoError", "QuestionError"]}
+    ways = {True: ["scripted", "pyav-seeking"], False: ["NoVideoError", "QuestionError"]}
     reader = found[2][1]  # whichever of ours
-    assert [[each if each != reader else "decord" for each in way] for way in found] == [
+    assert [[each if each != reader else "pyav-seeking" for each in way] for way in found] == [
         ways[loaded],
         ways[False],
         ways[True],

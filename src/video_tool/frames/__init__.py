@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from video_tool.frames.decoding import FrameSize
+    from video_tool.frames.cache import FrameSize
     from video_tool.frames.images import read_image
     from video_tool.frames.media import FetchedMedia, Media, fetch_media
     from video_tool.frames.probing import probe_video
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FetchedMedia": "media",
-    "FrameSize": "decoding",
+    "FrameSize": "cache",
     "Frames": "sampled",
     "Media": "media",
     "check_sampling": "sampling",

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
-from itertools import count, pairwise
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from video_tool.errors import DecodeError, DecodeTimeoutError, NoVideoError, VideoTooLargeError
+from video_tool.frames.cache import CACHE, FrameSize, Learnt, Which, identity_of
 from video_tool.frames.containers import container_of
 from video_tool.frames.header import Header, shortcomings
+from video_tool.frames.opened import NotLearntError, OpenVideo, sensible
 from video_tool.frames.pool import POOL, Budget, Worker
 from video_tool.frames.reader import Limits, VideoMetadata
 from video_tool.frames.report import StreamInfo
@@ -31,57 +32,6 @@ _FIRST_READER_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
-class FrameSize:
-    """The size in which frames are wanted.
-
-    Attributes:
-        width: pixels.
-        height: pixels.
-        resample: the filter, as Pillow numbers them (`PIL.Image.Resampling`).
-    """
-
-    width: int
-    height: int
-    resample: int
-
-
-@dataclass(frozen=True)
-class OpenVideo:
-    """A video that a worker has open, to choose frames of.
-
-    Attributes:
-        metadata: what its reader found.
-    """
-
-    metadata: VideoMetadata
-    _worker: Worker = field(repr=False)
-    _budget: Budget = field(repr=False)
-
-    def keyframes(self) -> list[int]:
-        """The indices of the frames that decode without others; empty where they are not known.
-
-        Raises:
-            DecodeError: the worker fails, or takes too long.
-        """
-        return self._indices({"step": "keys"}, 0, len(self.metadata.timestamps))
-
-    def cuts(self, first: int, stop: int) -> list[int]:
-        """The indices of the frames, after `first` and before `stop`, with which a new scene begins.
-
-        All frames of that range are decoded for it. Raises as `keyframes` does.
-        """
-        return self._indices({"step": "cuts", "first": first, "stop": stop}, first + 1, stop)
-
-    def _indices(self, request: dict[str, Any], first: int, stop: int) -> list[int]:
-        _, (told,) = self._worker.ask(request, self._budget, follow=(4 * max(stop - first, 0),))
-        with _sensible(self._worker):
-            indices: list[int] = np.frombuffer(told, np.uint32).tolist()
-            if not all(a < b for a, b in pairwise([first - 1, *indices, stop])):
-                raise ValueError("no indices of this video")
-        return indices
-
-
-@dataclass(frozen=True)
 class Decoded:
     """What came out of a file.
 
@@ -91,6 +41,7 @@ class Decoded:
         reader: which one read it.
         images: (frames, height, width, 3) RGB bytes; no frames where none were asked for.
         warnings: what the user should know of the file.
+        from_cache: whether the images had been decoded for an earlier question.
     """
 
     header: Header
@@ -98,6 +49,7 @@ class Decoded:
     reader: str
     images: NDArray[np.uint8]
     warnings: tuple[str, ...]
+    from_cache: bool = False
 
 
 def decode(
@@ -120,38 +72,101 @@ def decode(
         DecodeTimeoutError: it took longer than `settings.decode_timeout`.
         DecodeError: no reader gets the frames out of it.
     """
-    container = container_of(file.path, file.name)
-    limits = Limits(settings.max_pixels, settings.max_video_frames)
-    budget = Budget(settings.decode_timeout)
-    slow: list[str] = []
     with _told_of(file.name, settings):
-        for number in count():
+        asked = _Asked(file, settings, choose, frame_size)
+        return asked.remembered() or asked.decoded()
+
+
+class _Asked:
+    """What `decode` is asked for."""
+
+    def __init__(
+        self,
+        file: SourceFile,
+        settings: Settings,
+        choose: Callable[[OpenVideo], Sequence[int]],
+        frame_size: Callable[[], FrameSize | None],
+    ) -> None:
+        self._file = file
+        self._settings = settings
+        self._choose = choose
+        self._frame_size = frame_size
+        self._limits = Limits(settings.max_pixels, settings.max_video_frames)
+        self._identity = identity_of(file, settings.plugins) if settings.frame_cache_bytes else None
+        self._learnt = CACHE.learnt(self._identity) if self._identity else None
+
+    def remembered(self) -> Decoded | None:
+        """What earlier questions have left, held against the ceilings as it was then; None where some is missing."""
+        if self._learnt is None or self._identity is None:
+            return None
+        header, metadata = self._learnt.header, self._learnt.metadata
+        _check_header(header, self._limits, self._settings)
+        self._limits.check_frames(len(metadata.timestamps))
+        self._limits.check_pixels(metadata.width, metadata.height)
+        _check_duration(metadata.duration, self._settings)
+        try:
+            indices = tuple(self._choose(OpenVideo(self._learnt)))
+        except NotLearntError:
+            return None
+        size = self._frame_size()
+        shape = _shape(indices, metadata, size, self._settings)
+        images = CACHE.frames(self._identity, (self._learnt.reader, indices, size)) if indices else _none(shape)
+        if images is None:
+            return None
+        warnings = tuple(shortcomings(self._file.name, metadata, header))
+        return Decoded(header, metadata, self._learnt.reader, images, warnings, from_cache=bool(indices))
+
+    def decoded(self) -> Decoded:
+        """What a worker reads."""
+        file, settings = self._file, self._settings
+        container = container_of(file.path, file.name)
+        budget = Budget(settings.decode_timeout)
+        doubts: list[str] = []
+        number = 0
+        while True:
             with POOL.lend(settings.decode_memory, settings.plugins) as worker:
-                header, readers = _open(worker, budget, file.path, container, limits)
-                _check_header(header, limits, settings)
-                with _sensible(worker):  # another worker, which has to name the same readers
+                header, readers = _open(worker, budget, file.path, container, self._limits)
+                _check_header(header, self._limits, settings)
+                if self._learnt and self._learnt.reader in readers[number:]:  # those before it have failed
+                    number = readers.index(self._learnt.reader)
+                with sensible(worker):  # another worker, which has to name the same readers
                     reader, is_last = readers[number], number + 1 == len(readers)
                 try:
                     with budget.share(1.0 if is_last else _FIRST_READER_SHARE) as share:
-                        metadata = _index(worker, share, reader, limits, settings)
-                        indices = choose(OpenVideo(metadata, worker, share))
-                        images = _frames(worker, share, metadata, indices, frame_size(), settings)
+                        metadata = _index(worker, share, reader, self._limits, settings)
+                        learnt = Learnt(header, reader, metadata)
+                        indices = tuple(self._choose(OpenVideo(learnt, (worker, share))))
+                        size = self._frame_size()
+                        shape = _shape(indices, metadata, size, settings)
+                        memory = _frames(worker, share, indices, shape, size) if indices else None
                 except (VideoTooLargeError, NoVideoError):
                     raise
                 except DecodeError as error:
                     if is_last:
                         raise
+                    number += 1
                     if isinstance(error, DecodeTimeoutError):
-                        slow.append(
-                            f"{file.name} may be damaged: {reader} took too long, so {readers[number + 1]} read it."
+                        doubts.append(
+                            f"{file.name} may be damaged: {reader} took too long, so {readers[number]} read it."
                         )
                     continue
-                warnings = [*slow, *shortcomings(file.name, metadata, header)]
+                images = memory.frames() if memory else _none(shape)
+                warnings = [*doubts, *shortcomings(file.name, metadata, header)]
                 if not warnings and (complaints := worker.complaints()):
                     times = "once" if complaints == 1 else f"{complaints} times"
-                    warnings.append(f"{file.name} may be damaged: its decoder reported errors {times}.")
-                return Decoded(header, metadata, reader, images, tuple(warnings))
-    raise AssertionError("a reader reads or fails")
+                    doubts.append(f"{file.name} may be damaged: its decoder reported errors {times}.")
+                self._keep(learnt, (reader, indices, size), memory, sound=not doubts)
+                return Decoded(header, metadata, reader, images, tuple(warnings or doubts))
+
+    def _keep(self, learnt: Learnt, which: Which, memory: FrameMemory | None, *, sound: bool) -> None:
+        """Keeps what was read of a file that is still the same, and of which no more is to be said than its header."""
+        most = self._settings.frame_cache_bytes
+        if sound and self._identity and self._identity == identity_of(self._file, self._settings.plugins):
+            CACHE.learn(self._identity, learnt, most)
+            if memory:
+                CACHE.keep(self._identity, which, memory, most)
+        elif memory:
+            memory.close()
 
 
 def read_streams(file: SourceFile, settings: Settings) -> tuple[str, Header, list[StreamInfo]]:
@@ -168,7 +183,7 @@ def read_streams(file: SourceFile, settings: Settings) -> tuple[str, Header, lis
     with _told_of(file.name, settings), POOL.lend(settings.decode_memory, settings.plugins) as worker:
         header, _ = _open(worker, budget, file.path, container, limits)
         answer, _ = worker.ask({"step": "streams"}, budget)
-        with _sensible(worker):
+        with sensible(worker):
             streams = TypeAdapter(list[StreamInfo]).validate_python(answer["streams"])
     # FFmpeg keeps the size of frames above the ceiling to itself
     size = {"width": header.width or None, "height": header.height or None}
@@ -178,7 +193,7 @@ def read_streams(file: SourceFile, settings: Settings) -> tuple[str, Header, lis
 def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Limits) -> tuple[Header, list[str]]:
     request = {"step": "open", "path": str(path), "container": container, **asdict(limits)}
     answer, _ = worker.ask(request, budget)
-    with _sensible(worker):
+    with sensible(worker):
         header = TypeAdapter(Header).validate_python(answer["header"])
         readers = TypeAdapter(list[str]).validate_python(answer["readers"])
         broken = TypeAdapter(list[str]).validate_python(answer["broken"])
@@ -191,7 +206,7 @@ def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Li
 
 def _index(worker: Worker, budget: Budget, reader: str, limits: Limits, settings: Settings) -> VideoMetadata:
     answer, (told,) = worker.ask({"step": "index", "reader": reader}, budget, follow=(8 * limits.max_frames,))
-    with _sensible(worker):
+    with sensible(worker):
         timestamps = tuple(np.frombuffer(told, np.float64).tolist())
         metadata = TypeAdapter(VideoMetadata).validate_python(answer | {"timestamps": timestamps})
         rising = all(a <= b for a, b in pairwise(metadata.timestamps))
@@ -204,37 +219,38 @@ def _index(worker: Worker, budget: Budget, reader: str, limits: Limits, settings
     return metadata
 
 
-def _frames(
-    worker: Worker,
-    budget: Budget,
-    metadata: VideoMetadata,
-    indices: Sequence[int],
-    size: FrameSize | None,
-    settings: Settings,
-) -> NDArray[np.uint8]:
+def _shape(
+    indices: Sequence[int], metadata: VideoMetadata, size: FrameSize | None, settings: Settings
+) -> tuple[int, int, int, int]:
+    """Of the frames that are asked for."""
     width, height = (size.width, size.height) if size else (metadata.width, metadata.height)
-    if not indices:
-        return np.empty((0, height, width, 3), np.uint8)
     taken = len(indices) * height * width * 3
     if taken > settings.decode_memory:
         raise VideoTooLargeError(
             f"{len(indices)} frames of {width}×{height} take {taken} bytes; {settings.decode_memory} are the ceiling",
             hint="Ask for fewer frames, or raise VIDEO_TOOL_DECODE_MEMORY.",
         )
-    request = {"step": "frames", "indices": list(indices), "size": [width, height]}
-    with closing(FrameMemory((len(indices), height, width, 3))) as memory:
-        worker.ask(request | {"resample": size.resample if size else None}, budget, memory=memory)
-        return memory.frames()
+    return len(indices), height, width, 3
 
 
-@contextmanager
-def _sensible(worker: Worker) -> Generator[None]:
-    """Takes what the block makes of an answer for nonsense when it fails."""
+def _none(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)
+
+
+def _frames(
+    worker: Worker, budget: Budget, indices: Sequence[int], shape: tuple[int, int, int, int], size: FrameSize | None
+) -> FrameMemory:
+    """What the worker writes the frames to; the caller closes it."""
+    request = {"step": "frames", "indices": list(indices), "size": [shape[2], shape[1]]}
+    memory = FrameMemory(shape)
     try:
-        yield
-    except (ValueError, TypeError, LookupError) as error:
-        worker.usable = False
-        raise DecodeError("decoding it gave nonsense") from error
+        worker.ask(request | {"resample": size.resample if size else None}, budget, memory=memory)
+        with sensible(worker):
+            memory.seal()
+    except BaseException:
+        memory.close()
+        raise
+    return memory
 
 
 def _check_header(header: Header, limits: Limits, settings: Settings) -> None:

@@ -1,20 +1,26 @@
-"""All videos and images of one question, fetched and read."""
+"""All videos and images of one question, fetched and read; several files are decoded at once."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from video_tool.cancellation import CancelScope
 from video_tool.errors import VideoToolError
-from video_tool.frames.decoding import FrameSize
+from video_tool.frames.cache import FrameSize
 from video_tool.frames.images import read_image
 from video_tool.frames.reading import FetchedVideo, fetch_video
 from video_tool.frames.sampled import Frames
-from video_tool.progress import OnProgress, ignore_progress
+from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.question import ImageInput, Sampling, VideoInput
 from video_tool.settings import Settings
+from video_tool.sources import SourceFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,10 +74,28 @@ class FetchedMedia:
         return self._media(samplings, lambda video, sampling: video.read(sampling, frame_size))
 
     def _media(self, samplings: Sequence[Sampling], take: Callable[[FetchedVideo, Sampling], Frames]) -> Media:
+        files = [isinstance(video.source, SourceFile) for video in self.videos]
+        if sum(files) < 2:
+            return self._collected([partial(take, *each) for each in zip(self.videos, samplings, strict=True)])
+        with CancelScope() as scope, ThreadPoolExecutor(sum(files), "decode") as threads:
+            # frames that are images already may come from anywhere: they are asked for here
+            ways = [
+                threads.submit(copy_context().run, take, video, sampling).result
+                if is_file
+                else partial(take, video, sampling)
+                for video, sampling, is_file in zip(self.videos, samplings, files, strict=True)
+            ]
+            try:
+                return self._collected(ways)
+            except BaseException:
+                scope.cancel()  # the others' frames are of no use any more
+                raise
+
+    def _collected(self, ways: Sequence[Callable[[], Frames]]) -> Media:
         videos: list[Frames] = []
-        for number, (video, sampling) in enumerate(zip(self.videos, samplings, strict=True), start=1):
+        for number, way in enumerate(ways, start=1):
             with _about(f"video {number}"):
-                videos.append(take(video, sampling))
+                videos.append(way())
         return Media(tuple(videos), self.images, self.warnings)
 
 
@@ -95,6 +119,7 @@ def fetch_media(
         SourceError: a video or image can't be had.
         DecodeError: one of the images can't be read.
     """
+    on_progress = _one_at_a_time(on_progress)
     warnings: list[str] = []
     fetched: list[FetchedVideo] = []
     pictures: list[Image] = []
@@ -106,6 +131,17 @@ def fetch_media(
             with _about(f"image {number}"):
                 pictures.append(read_image(image, settings, on_progress, warnings.append))
         yield FetchedMedia(tuple(fetched), tuple(pictures), tuple(warnings))
+
+
+def _one_at_a_time(on_progress: OnProgress) -> OnProgress:
+    """The same for several threads."""
+    lock = threading.Lock()
+
+    def tell(news: Progress) -> None:
+        with lock:
+            on_progress(news)
+
+    return tell
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from video_tool.errors import VideoTooLargeError
-from video_tool.frames.decoding import Decoded, OpenVideo, decode, read_streams
+from video_tool.frames.decoding import Decoded, decode, read_streams
 from video_tool.frames.header import Header
+from video_tool.frames.opened import OpenVideo
 from video_tool.frames.reading import full_size, video_info
 from video_tool.frames.report import Ceiling, Refusal, VideoReport
 from video_tool.frames.sequences import refuse_bare_frames, take_frames

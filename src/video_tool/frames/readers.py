@@ -13,8 +13,8 @@ from video_tool.frames.seeking import SeekingReader
 from video_tool.plugins import Extensions
 
 _OURS: dict[str, type[VideoReader]] = {
-    "decord": DecordReader,
     "pyav-seeking": SeekingReader,
+    "decord": DecordReader,
     "pyav": PyAVReader,
     "pillow": PillowReader,
 }

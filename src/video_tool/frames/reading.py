@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from video_tool.answer import VideoInfo
-from video_tool.frames.decoding import Decoded, FrameSize, OpenVideo, decode
+from video_tool.frames.cache import FrameSize
+from video_tool.frames.decoding import Decoded, decode
+from video_tool.frames.opened import OpenVideo
 from video_tool.frames.sampled import Frames
 from video_tool.frames.sampling import Selection, Timeline, check_sampling, select
 from video_tool.frames.sequences import refuse_bare_frames, take_frames
@@ -166,4 +168,5 @@ def video_info(file: SourceFile, decoded: Decoded) -> VideoInfo:
         codec=decoded.header.codec,
         reader=decoded.reader,
         from_cache=file.from_cache,
+        frames_from_cache=decoded.from_cache,
     )

@@ -70,22 +70,32 @@ class FrameMemory:
 
     Args:
         shape: frames, height, width and 3.
+
+    Attributes:
+        size: bytes.
     """
 
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
         self._shape = shape
-        self._size = math.prod(shape)
+        self.size = math.prod(shape)
         if sys.platform == "linux":
             self._handle = os.memfd_create("frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         else:
             with tempfile.TemporaryFile(buffering=0) as file:
                 self._handle = os.dup(file.fileno())
-        os.ftruncate(self._handle, self._size)
+        os.ftruncate(self._handle, self.size)
         if sys.platform == "linux":
             import fcntl
 
             # were it cut by whom it is handed to, reading it would kill this process
-            fcntl.fcntl(self._handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            fcntl.fcntl(self._handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+
+    def seal(self) -> None:
+        """Has nobody write to it any more, where the system can see to that."""
+        if sys.platform == "linux":
+            import fcntl
+
+            fcntl.fcntl(self._handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL)
 
     def send(self, connection: Connection, process: int) -> None:
         """Hands it to the process at the other end of a connection."""
@@ -98,11 +108,11 @@ class FrameMemory:
 
     def frames(self) -> NDArray[np.uint8]:
         """What was written to it; changes of the array stay in this process."""
-        mapped = mmap.mmap(self._handle, self._size, access=mmap.ACCESS_COPY)
+        mapped = mmap.mmap(self._handle, self.size, access=mmap.ACCESS_COPY)
         return np.frombuffer(mapped, np.uint8).reshape(self._shape)
 
     def close(self) -> None:
-        """Gives up what was not mapped by `frames`."""
+        """Gives it up; what `frames` has returned stays."""
         os.close(self._handle)
 
 

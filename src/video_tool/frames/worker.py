@@ -18,6 +18,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
 from multiprocessing.reduction import recv_handle
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from video_tool.errors import DecodeError
@@ -84,16 +87,33 @@ class Session:
         return [json.dumps(told).encode(), np.asarray(metadata.timestamps, np.float64).tobytes()]
 
     def _frames(self, request: dict[str, Any]) -> list[bytes]:
-        size, resample = tuple(request["size"]), request["resample"]
+        width, height = request["size"]
+        frames = self._reader.frames(request["indices"])
+        if request["resample"] is not None:
+            frames = _resized(frames, (width, height), Image.Resampling(request["resample"]))
         with open_memory(recv_handle(cast("Any", self._connection))) as shared:
-            for frame in self._reader.frames(request["indices"]):
+            for frame in frames:
                 pixels = np.ascontiguousarray(frame)
-                if resample is not None:
-                    pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling(resample)))
-                if pixels.shape != (size[1], size[0], 3) or pixels.dtype != np.uint8:
-                    raise DecodeError(f"a frame is {pixels.shape} of {pixels.dtype}, not {size[1]} by {size[0]}")
+                if pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
+                    raise DecodeError(f"a frame is {pixels.shape} of {pixels.dtype}, not {width} by {height}")
                 shared.write(pixels.data)
         return [b"{}"]
+
+
+def _resized(
+    frames: Iterable[NDArray[np.uint8]], size: tuple[int, int], resample: Image.Resampling
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames in another size: each is resized while the next is decoded, which takes as long for keyframes."""
+    with ThreadPoolExecutor(1, "resize") as beside:
+        before: Future[Image.Image] | None = None
+        for frame in frames:
+            # copied by Pillow: a reader may use its memory again for the next
+            image = Image.fromarray(np.ascontiguousarray(frame))
+            if before:
+                yield np.asarray(before.result())
+            before = beside.submit(image.resize, size, resample)
+        if before:
+            yield np.asarray(before.result())
 
 
 def main() -> None:
@@ -104,8 +124,7 @@ def main() -> None:
     end_with_parent()
     forbid_network()
     connection = inherited_connection(int(sys.argv[1]))
-    for module in ("av", "decord"):  # what decoding needs is there before the first file is
-        import_module(module)
+    import_module("av")  # what decoding needs is there before the first file is; few files need decord
     readers = Readers(json.loads(sys.argv[3]))
     limit_memory(int(sys.argv[2]))
     session = Session(connection, readers)

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -39,12 +40,14 @@ class SourceFile:
         name: how errors and answers call it.
         from_cache: whether it was downloaded earlier.
         warnings: what the user should know about how it was had.
+        digest: tells its content from any other, where it was copied here; empty where it was not.
     """
 
     path: Path
     name: str
     from_cache: bool = False
     warnings: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @contextmanager
@@ -80,8 +83,8 @@ def open_source(
             with private_folder(plugged.name) as folder:
                 path = folder / "source"
                 with plugged.opened(settings, on_progress) as stream:
-                    _copy(stream, path, plugged.name, settings.max_download_bytes)
-                yield SourceFile(path, plugged.name)
+                    digest = _copy(stream, path, plugged.name, settings.max_download_bytes)
+                yield SourceFile(path, plugged.name, digest=digest)
             return
         if scheme_of(reference):
             check_url(reference, settings)
@@ -100,8 +103,8 @@ def open_source(
     stream, name = _as_stream(source)
     with private_folder(name) as folder:
         path = folder / "source"
-        _copy(stream, path, name, settings.max_download_bytes)
-        yield SourceFile(path, name)
+        digest = _copy(stream, path, name, settings.max_download_bytes)
+        yield SourceFile(path, name, digest=digest)
 
 
 def _local_file(path: Path, settings: Settings) -> SourceFile:
@@ -149,8 +152,9 @@ def _as_stream(source: Any) -> tuple[BinaryIO, str]:
     return source, one_line(Path(name).name) if isinstance(name, str) and name else "file object"
 
 
-def _copy(stream: BinaryIO, path: Path, name: str, max_bytes: int) -> None:
-    copied = 0
+def _copy(stream: BinaryIO, path: Path, name: str, max_bytes: int) -> str:
+    """Writes what the stream holds to a file, and returns a digest of it."""
+    copied, content = 0, sha256()
     try:
         with path.open("wb") as file:
             while chunk := _read(stream, name):
@@ -159,10 +163,12 @@ def _copy(stream: BinaryIO, path: Path, name: str, max_bytes: int) -> None:
                 if copied > max_bytes:
                     raise too_large(name, max_bytes)
                 file.write(chunk)
+                content.update(chunk)
     except VideoToolError:  # many are OSErrors, too
         raise
     except OSError as error:
         raise unwritable(name) from error
+    return content.hexdigest()
 
 
 def _read(stream: Any, name: str) -> bytes:
