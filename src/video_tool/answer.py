@@ -44,6 +44,18 @@ class VideoInfo(Record):
     from_cache: bool = Field(default=False, description="Whether its file had been downloaded earlier.")
 
 
+class PrefixCacheUse(Record):
+    """What an earlier question has spared this one: the model had read the beginning of its prompt already."""
+
+    tokens: int = Field(description="Prompt tokens that were not computed again.")
+    hits: int = Field(description="Questions so far that began as an earlier one, of all who share the model.")
+    misses: int = Field(description="Questions so far that did not.")
+    bytes: int = Field(description="Memory that is kept for later questions.")
+    unused: str | None = Field(
+        default=None, description="Why this question neither looked for earlier ones nor is kept for later ones."
+    )
+
+
 class Usage(Record):
     """Tokens spent."""
 
@@ -55,6 +67,9 @@ class Usage(Record):
         "null where a server tells none."
     )
     new_tokens: int | None = Field(description="Tokens generated; null where a server does not tell.")
+    prefix_cache: PrefixCacheUse | None = Field(
+        default=None, description="How much of the prompt was known already; null where the model does not run here."
+    )
 
 
 class Timings(Record):

@@ -350,4 +350,6 @@ class VideoQA:
             return load_plugged(str(self.model), self.options, self.settings, self.on_progress)
         from video_tool.models.transformers import TransformersModel
 
-        return TransformersModel(self.model, self.options, self.on_progress, self.settings.plugins)
+        return TransformersModel(
+            self.model, self.options, self.on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
+        )

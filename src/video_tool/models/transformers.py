@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from video_tool.answer import ModelInfo, Usage
 from video_tool.cancellation import acquire, check
 from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
-from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
+from video_tool.models.choosing import after_prefill, after_prompt, closing_tokens, longest_choice, score_choices
 from video_tool.models.failures import empty_caches, first_line, is_out_of_memory, let_go
 from video_tool.models.fitting import question_too_large
 from video_tool.models.heeding import Heeding
@@ -22,16 +22,13 @@ from video_tool.models.listening import Listener
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
+from video_tool.models.prefilling import Prefill, Prefiller
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
-
-if TYPE_CHECKING:
-    import torch
-
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +55,7 @@ def _one_at_a_time(
                 empty_caches()
                 raise
             except OutOfMemoryError as error:
+                self._loaded.prefixes.clear()
                 let_go(error)
                 del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
                 raise
@@ -73,6 +71,8 @@ class TransformersModel:
         options: how it is loaded and run.
         on_progress: told about loading.
         plugins: the distributions whose families are asked; None for all.
+        prefix_cache_bytes: most bytes that are kept for prompts that begin as earlier ones; None for a share of what
+            is free.
 
     Raises as `loading.load` does.
     """
@@ -83,6 +83,7 @@ class TransformersModel:
         options: ModelOptions | None = None,
         on_progress: OnProgress = ignore_progress,
         plugins: Sequence[str] | None = None,
+        prefix_cache_bytes: int | None = None,
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
@@ -90,6 +91,9 @@ class TransformersModel:
         self._heeding = Heeding(loaded.model, compiled=options.compile)
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
+        )
+        self._prefiller = Prefiller(
+            self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes
         )
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
@@ -135,25 +139,32 @@ class TransformersModel:
         """
         asked = time.perf_counter()
         preprocessor = self.preprocessor
-        inputs = preprocessor.encode(preprocessor.prompt(messages), self._loaded.device, self._model.dtype)
-        ids: torch.Tensor = inputs["input_ids"]
-        preprocessor.check_length(messages, self._new_tokens(options), ids.shape[1])
-        visual = preprocessor.family.visual(ids)
-        tokenizer = self._tokenizer
+        prompt = preprocessor.prompt(messages)
+        inputs = preprocessor.encode(prompt, self._loaded.device, self._model.dtype)
+        tokens = inputs["input_ids"].shape[1]
+        preprocessor.check_length(messages, self._new_tokens(options), tokens)
+        visual = preprocessor.family.visual(inputs["input_ids"])
+        prefill = self._prefiller.begin(prompt, inputs, seeded=options.temperature > 0 and options.seed is not None)
+        del inputs
         encoded = time.perf_counter()
         check()
         if options.choices:
-            said = self._choose(inputs, options.choices, on_text)
+            said = self._choose(prefill, options.choices, on_text)
         else:
             constraint = self._constraint(options)
             check()
             said = self._say(
-                inputs,
+                prefill,
                 options,
-                Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text, constraint),
+                Listener(self._tokenizer, tokens, options, self.info.id, on_progress, on_text, constraint),
                 constraint,
             )
-        usage = Usage(visual_tokens=visual, text_tokens=ids.shape[1] - visual, new_tokens=len(said.tokens))
+        usage = Usage(
+            visual_tokens=visual,
+            text_tokens=tokens - visual,
+            new_tokens=len(said.tokens),
+            prefix_cache=self._prefiller.use(prefill),
+        )
         return Generation(said, usage, encoded - asked, time.perf_counter() - encoded)
 
     def _new_tokens(self, options: GenerationOptions) -> int:
@@ -178,37 +189,50 @@ class TransformersModel:
     def _token_index(self) -> Any:
         return token_index(self._vocabulary, self.info.id)
 
-    def _say(self, inputs: Any, options: GenerationOptions, listener: Listener, constraint: Constraint | None) -> Said:
+    def _say(
+        self, prefill: Prefill, options: GenerationOptions, listener: Listener, constraint: Constraint | None
+    ) -> Said:
         import torch
 
-        prompt = inputs["input_ids"].shape[1]
+        prompt = prefill.arguments["input_ids"].shape[1]
         arguments = generate_arguments(options)
         if constraint is not None:
             arguments["logits_processor"] = [constraint]
         recorder = LogprobRecorder(self._vocabulary, options.top_logprobs or 0) if options.logprobs else None
         criteria = [listener] if recorder is None else [recorder, listener]
-        with (
-            torch.inference_mode(),
-            self._typed_errors(prompt),
-            self._heeding.prefill_first(),
-            self._seeded(options.seed),
-            recorder.listening(self._model) if recorder else nullcontext(),
-        ):
-            out = self._model.generate(**inputs, **arguments, stopping_criteria=criteria)
-        if listener.failure is not None:
-            raise listener.failure
+        with torch.inference_mode(), self._typed_errors(prompt):
+            with (
+                self._heeding.prefill_first(),
+                self._seeded(options.seed),
+                recorder.listening(self._model) if recorder else nullcontext(),
+            ):
+                out = self._model.generate(**prefill.arguments, **arguments, stopping_criteria=criteria)
+            if listener.failure is not None:
+                raise listener.failure
+            new = tuple(out[0, prompt:].tolist())
+            self._prefiller.keep(prefill, new)
         listener.finish(out)
-        new = tuple(out[0, prompt:].tolist())
         said_all = bool(new) and new[-1] in closing_tokens(self._model)
         # Transformers may have looked a token further than the end
         logprobs = tuple(recorder.tokens[: len(new)]) if recorder else ()
         return Said(listener.text, new, "stop" if said_all else listener.stopped or "length", logprobs=logprobs)
 
-    def _choose(self, inputs: Any, choices: Sequence[str], on_text: OnText | None) -> Said:
+    def _choose(self, prefill: Prefill, choices: Sequence[str], on_text: OnText | None) -> Said:
         import torch
 
-        with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]), self._heeding.prefills():
-            scores = score_choices(self._model, self._tokenizer, inputs, choices)
+        prompt = prefill.arguments["input_ids"].shape[1]
+        once = generate_arguments(GenerationOptions(max_new_tokens=1))
+        with torch.inference_mode(), self._typed_errors(prompt), self._heeding.prefills():
+            out = self._model.generate(
+                **prefill.arguments, **once, output_logits=True, return_dict_in_generate=True
+            )
+            self._prefiller.keep(prefill, ())
+            after = (
+                after_prompt(self._model, prefill.arguments)
+                if prefill.cache is None
+                else after_prefill(self._model, partial(self._prefiller.fork, prefill), prefill.position_ids)
+            )
+            scores = score_choices(self._tokenizer, choices, closing_tokens(self._model), out.logits[0][0], after)
         best = max(scores, key=lambda score: score.log_probability)
         if on_text is not None:
             on_text(best.text)
