@@ -67,9 +67,6 @@ class Usage(Record):
         "null where a server tells none."
     )
     new_tokens: int | None = Field(description="Tokens generated; null where a server does not tell.")
-    prefix_cache: PrefixCacheUse | None = Field(
-        default=None, description="How much of the prompt was known already; null where the model does not run here."
-    )
 
 
 class Timings(Record):
@@ -177,6 +174,9 @@ class VideoAnswer(Record):
         description="With logprobs, each token that was generated, the closing one included.",
     )
     usage: Usage
+    prefix_cache: PrefixCacheUse | None = Field(
+        default=None, description="What earlier questions have spared; null where the model does not run here."
+    )
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
     model: ModelInfo

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, TokenLogprob, Usage
+from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message
@@ -43,12 +43,14 @@ class Generation:
         usage: the tokens that it took.
         prompt_seconds: from messages to tokens and pixel values.
         generate_seconds: the rest.
+        prefix_cache: what earlier prompts have spared it; None where that is not known.
     """
 
     said: Said
     usage: Usage
     prompt_seconds: float
     generate_seconds: float
+    prefix_cache: PrefixCacheUse | None = None
 
 
 OnText = Callable[[str], None]

@@ -159,13 +159,9 @@ class TransformersModel:
                 Listener(self._tokenizer, tokens, options, self.info.id, on_progress, on_text, constraint),
                 constraint,
             )
-        usage = Usage(
-            visual_tokens=visual,
-            text_tokens=tokens - visual,
-            new_tokens=len(said.tokens),
-            prefix_cache=self._prefiller.use(prefill),
-        )
-        return Generation(said, usage, encoded - asked, time.perf_counter() - encoded)
+        usage = Usage(visual_tokens=visual, text_tokens=tokens - visual, new_tokens=len(said.tokens))
+        seconds = encoded - asked, time.perf_counter() - encoded
+        return Generation(said, usage, *seconds, self._prefiller.use(prefill))
 
     def _new_tokens(self, options: GenerationOptions) -> int:
         return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
