@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.frames import FrameSize
@@ -55,6 +55,17 @@ class Generation:
 
 OnText = Callable[[str], None]
 """Told what each token adds to the text, which may be nothing; what it raises ends generating."""
+
+
+@runtime_checkable
+class BatchModel(Protocol):
+    """A loaded model that can answer several questions at once."""
+
+    def generate_many(
+        self, conversations: Sequence[Sequence[Message]], options: GenerationOptions, on_progress: OnProgress
+    ) -> list[Generation] | None:
+        """The next words in each of several conversations about the same; None where they have to be had one by one."""
+        ...
 
 
 class VideoLanguageModel(Protocol):

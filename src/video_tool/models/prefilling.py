@@ -11,9 +11,9 @@ import numpy as np
 
 from video_tool.answer import PrefixCacheUse
 from video_tool.models.free_memory import free_bytes
-from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.prefix_cache import Layer, PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys, prefix_keys
+from video_tool.models.preprocessing import Preprocessor
 from video_tool.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SHARE = 0.25
 """Of the memory that is free, or that the cache has already: what it may take where no budget is given."""
+
+_HALF = 0.5
+"""Of the memory that is free: the rest is for what layers are at, and for a layer's keys and values while they grow."""
 
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
 """What processors make for each token of the whole prompt, and models take for the whole though they know part."""
@@ -60,6 +63,9 @@ class Prefiller:
         prefixes: what is kept of the prompts before; all who use the weights share it.
         device: where inputs go.
         budget: most bytes that are kept; None for a share of the memory that is free.
+
+    Attributes:
+        unfit: why the model is given every prompt whole; None where it need not be.
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class Prefiller:
     ) -> None:
         self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
         self._device, self._budget = device, budget
-        self._unfit = unfit(model)
+        self.unfit = why_unfit(model)
 
     def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
         """What the model is given for a prompt.
@@ -78,7 +84,7 @@ class Prefiller:
             seeded: whether tokens are drawn so that they can be drawn again: then nothing depends on earlier questions.
         """
         keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
-        unused = self._unfit or _steered(inputs)
+        unused = self.unfit or _steered(inputs)
         if unused is not None:
             return Prefill(dict(inputs), keys, unused=unused)
         positions = self._positions(inputs)
@@ -93,6 +99,13 @@ class Prefiller:
         cache = _cache(self._model)
         arguments = {**inputs, "past_key_values": cache}
         return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"))
+
+    def beside(self, prompt: Prompt, inputs: Mapping[str, Any]) -> Prefill:
+        """A prompt that goes on from another one in hand; what it shows is not looked at again. Arguments as above."""
+        keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
+        positions = self._positions(inputs)
+        whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
+        return Prefill(whole, keys, position_ids=positions.get("position_ids"))
 
     def keep(self, prefill: Prefill, said: Sequence[int]) -> None:
         """Keeps what the model has computed, for the next prompt.
@@ -109,7 +122,7 @@ class Prefiller:
         if not len(prefill.keys.tokens) <= length <= len(tokens) or any(
             each.shape[:1] != (1,) or each.shape[-2] != length for layer in layers for each in layer
         ):
-            prefill.unused = self._unfit = "the model does not keep keys and values of each token"
+            prefill.unused = self.unfit = "the model does not keep keys and values of each token"
             self._prefixes.clear()
             return
         self._prefixes.keep(tokens[:length], layers, self._room())
@@ -117,6 +130,23 @@ class Prefiller:
     def fork(self, prefill: Prefill) -> Any:
         """A cache that holds what a prompt's does, and may go on differently."""
         return _cache(self._model, _layers(prefill.cache))
+
+    def shared_by(self, prefill: Prefill, cut: int, rows: int) -> Any:
+        """A cache that holds the first tokens of a prompt for each of several."""
+        layers = _layers(prefill.cache)
+        return _cache(
+            self._model,
+            [
+                (keys[..., :cut, :].expand(rows, -1, -1, -1), values[..., :cut, :].expand(rows, -1, -1, -1))
+                for keys, values in layers
+            ],
+        )
+
+    def most_rows(self, prefill: Prefill, tokens: int) -> int:
+        """How many answers at once fit into half of the memory that is free, each with so many tokens before it."""
+        layers = _layers(prefill.cache)
+        each = sum(tensor[:, :, :1].numel() * tensor.element_size() for layer in layers for tensor in layer)
+        return max(1, int(_HALF * free_bytes(self._device)) // (each * tokens))
 
     def use(self, prefill: Prefill) -> PrefixCacheUse:
         """What the receipt says of a prompt."""
@@ -161,7 +191,8 @@ class Prefiller:
 
     def _positions(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Where each token of the whole prompt is, as `generate` finds it before anything is known: models whose
-        positions are not plain would not see the media any more that they need for it."""
+        positions are not plain would not see the media any more that they need for it.
+        """
         if "position_ids" not in signature(self._model.forward).parameters:
             return {}
         ids = inputs["input_ids"]
@@ -174,7 +205,7 @@ class Prefiller:
         return int(_SHARE * (free_bytes(self._device) + self._prefixes.bytes))
 
 
-def unfit(model: Any) -> str | None:
+def why_unfit(model: Any) -> str | None:
     """Why a model can't go on from keys and values; None where it can. Told by the model, whatever it is called."""
     from transformers.cache_utils import DynamicLayer
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from video_tool.models.prefix_keys import common_length
+
 if TYPE_CHECKING:
     import torch
 
@@ -133,7 +135,7 @@ class PrefixCache:
             following = segment.children.get(int(tokens[found]))
             if following is None:
                 break
-            same = _same(following.tokens, tokens[found:])
+            same = common_length(following.tokens, tokens[found:])
             segment, found = following, found + same
             if same < len(segment.tokens):
                 break
@@ -146,9 +148,7 @@ class PrefixCache:
         if segment.parent is None or at == whole:
             return
         self._count(segment, -1)
-        tail = _Segment(
-            segment.tokens[at:], _cut(segment.layers, at, whole), segment, segment.children, segment.used
-        )
+        tail = _Segment(segment.tokens[at:], _cut(segment.layers, at, whole), segment, segment.children, segment.used)
         for child in tail.children.values():
             child.parent = tail
         segment.tokens, segment.layers = segment.tokens[:at], _cut(segment.layers, 0, at)
@@ -169,13 +169,6 @@ class PrefixCache:
     @staticmethod
     def _new_root() -> _Segment:
         return _Segment(np.empty(0, np.int64), [], None)
-
-
-def _same(one: Tokens, other: Tokens) -> int:
-    """How many tokens two begin with in common."""
-    length = min(len(one), len(other))
-    differing = np.flatnonzero(one[:length] != other[:length])
-    return int(differing[0]) if len(differing) else length
 
 
 def _size(layers: Sequence[Layer], count: int) -> int:

@@ -39,10 +39,21 @@ class PrefixKeys:
         place = min(place, len(self.tokens) - 1)
         return next((start for start, stop in self.blocks if start < place < stop), place)
 
+    def same(self, other: PrefixKeys) -> int:
+        """How many tokens both begin with in common."""
+        return common_length(self.tokens, other.tokens)
+
     def media_before(self, place: int) -> tuple[int, int]:
         """How many images and how many videos are whole before a place."""
         whole = [count for (_, stop), count in zip(self.blocks, self.media, strict=True) if stop <= place]
         return sum(images for images, _ in whole), sum(videos for _, videos in whole)
+
+
+def common_length(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
+    """How many numbers two begin with in common."""
+    length = min(len(one), len(other))
+    differing = np.flatnonzero(one[:length] != other[:length])
+    return int(differing[0]) if len(differing) else length
 
 
 def prefix_keys(ids: torch.Tensor, prompt: Prompt, family: Family) -> PrefixKeys:
