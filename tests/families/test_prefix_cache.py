@@ -100,6 +100,15 @@ def test_another_prompt_in_between(loaded: Loaded) -> None:
     assert list(ask(loaded, messages).said.tokens) == alone(loaded, messages)
 
 
+def test_several_questions_at_once(loaded: Loaded) -> None:
+    shown = [fresh(), fresh()]
+    questions = [loaded.messages(shown, words) for words in ("What moves?", "Is the square red?", "Left?")]
+    answers = loaded.ours.generate_many(questions, GenerationOptions(max_new_tokens=8), ignore_progress)
+    assert (answers is None) == (loaded.tested.name in FORGETFUL)
+    for messages, answer in zip(questions, answers or (), strict=answers is not None):
+        assert list(answer.said.tokens) == alone(loaded, messages)
+
+
 def test_choices(loaded: Loaded) -> None:
     shown = [fresh()]
     options = GenerationOptions(choices=("yes", "no"))

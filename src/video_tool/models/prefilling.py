@@ -111,21 +111,20 @@ class Prefiller:
         """Keeps what the model has computed, for the next prompt.
 
         Args:
-            prefill: a prompt that is through the model.
+            prefill: a prompt that is through the model; its cache is None afterwards where it is not what it seemed.
             said: the tokens generated.
         """
-        if prefill.cache is None or prefill.unused is not None:
+        if prefill.cache is None:
             return
         tokens = np.concatenate([prefill.keys.tokens, np.array(said, np.int64)])
-        length = int(prefill.cache.get_seq_length())
-        layers = _layers(prefill.cache)
+        length, layers = int(prefill.cache.get_seq_length()), _layers(prefill.cache)
         if not len(prefill.keys.tokens) <= length <= len(tokens) or any(
-            each.shape[:1] != (1,) or each.shape[-2] != length for layer in layers for each in layer
+            each is None or each.shape[-2] != length for layer in layers for each in layer
         ):
             prefill.unused = self.unfit = "the model does not keep keys and values of each token"
-            self._prefixes.clear()
-            return
-        self._prefixes.keep(tokens[:length], layers, self._room())
+            prefill.cache = None
+        elif prefill.unused is None:
+            self._prefixes.keep(tokens[:length], layers, self._room())
 
     def fork(self, prefill: Prefill) -> Any:
         """A cache that holds what a prompt's does, and may go on differently."""
@@ -228,19 +227,24 @@ def _steered(inputs: Mapping[str, Any]) -> str | None:
     return "the model's attention looks ahead" if "token_type_ids" in inputs else None
 
 
+def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model is given that is to compute all of a prompt."""
+    return {name: value for name, value in arguments.items() if name != "past_key_values"}
+
+
 def _cache(model: Any, layers: Sequence[Layer] = ()) -> Any:
     """A cache as `generate` makes it, which begins with these keys and values; they are not written to."""
     from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+    cache: Any = DynamicCache(config=model.config.get_text_config(decoder=True))
     for layer, (keys, values) in zip(cache.layers, layers, strict=bool(layers)):
         layer.lazy_initialization(keys, values)
         layer.keys, layer.values = keys, values  # `update` would copy them
     return cache
 
 
-def _layers(cache: Any) -> list[Layer]:
-    return [(layer.keys, layer.values) for layer in cache.layers]
+def _layers(cache: Any) -> list[Any]:
+    return [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in cache.layers]
 
 
 def _ends_with(whole: Any, part: Any) -> bool:

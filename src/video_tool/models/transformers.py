@@ -9,7 +9,7 @@ from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo, TokenLogprob, Usage
+from video_tool.answer import ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.cancellation import acquire, check
 from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
@@ -23,12 +23,12 @@ from video_tool.models.listening import Listener
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
-from video_tool.models.prefilling import Prefill, Prefiller
+from video_tool.models.prefilling import Prefill, Prefiller, without_cache
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
-from video_tool.prompt import Message
+from video_tool.prompt import Message, Prompt
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _one_at_a_time(
                 empty_caches()
                 raise
             except OutOfMemoryError as error:
-                self._loaded.prefixes.clear()
+                self.prefixes.clear()
                 let_go(error)
                 del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
                 raise
@@ -92,7 +92,7 @@ class TransformersModel:
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
-        self._model, self.alone = loaded.model, loaded.lock
+        self._model, self.alone, self.prefixes = loaded.model, loaded.lock, loaded.prefixes
         self._heeding = Heeding(loaded.model, compiled=options.compile)
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
@@ -147,24 +147,43 @@ class TransformersModel:
         tokens = inputs["input_ids"].shape[1]
         preprocessor.check_length(messages, self._new_tokens(options), tokens)
         visual = preprocessor.family.visual(inputs["input_ids"])
-        prefill = self._prefiller.begin(prompt, inputs, seeded=options.temperature > 0 and options.seed is not None)
-        del inputs
         encoded = time.perf_counter()
         check()
+        told: list[str] = []
+
+        def tell(text: str) -> None:
+            told.append(text)
+            if on_text is not None:
+                on_text(text)
+
+        try:
+            said, spared = self._answer(prompt, inputs, options, on_progress, on_text and tell)
+        except OutOfMemoryError as error:
+            if any(told) or not self.prefixes.bytes:
+                raise
+            # what is kept for later questions never stands in the way of this one
+            self.prefixes.clear()
+            let_go(error)
+            said, spared = self._answer(prompt, inputs, options, on_progress, on_text)
+        usage = Usage(visual_tokens=visual, text_tokens=tokens - visual, new_tokens=len(said.tokens))
+        seconds = encoded - asked, time.perf_counter() - encoded
+        return Generation(said, usage, *seconds, spared)
+
+    def _answer(
+        self, prompt: Prompt, inputs: Any, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None
+    ) -> tuple[Said, PrefixCacheUse]:
+        tokens = inputs["input_ids"].shape[1]
+        with self._typed_errors(tokens):
+            seeded = options.temperature > 0 and options.seed is not None
+            prefill = self._prefiller.begin(prompt, inputs, seeded=seeded)
         if options.choices:
             said = self._choose(prefill, options.choices, on_text)
         else:
             constraint = self._constraint(options)
             check()
-            said = self._say(
-                prefill,
-                options,
-                Listener(self._tokenizer, tokens, options, self.info.id, on_progress, on_text, constraint),
-                constraint,
-            )
-        usage = Usage(visual_tokens=visual, text_tokens=tokens - visual, new_tokens=len(said.tokens))
-        seconds = encoded - asked, time.perf_counter() - encoded
-        return Generation(said, usage, *seconds, self._prefiller.use(prefill))
+            listener = Listener(self._tokenizer, tokens, options, self.info.id, on_progress, on_text, constraint)
+            said = self._say(prefill, options, listener, constraint)
+        return said, self._prefiller.use(prefill)
 
     @_one_at_a_time
     def generate_many(
@@ -301,7 +320,7 @@ class TransformersModel:
             out = self._model.generate(**prefill.arguments, **once, output_logits=True, return_dict_in_generate=True)
             self._prefiller.keep(prefill, ())
             after = (
-                after_prompt(self._model, prefill.arguments)
+                after_prompt(self._model, without_cache(prefill.arguments))
                 if prefill.cache is None
                 else after_prefill(self._model, partial(self._prefiller.fork, prefill), prefill.position_ids)
             )
