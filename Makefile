@@ -20,7 +20,7 @@ FAMILIES_REPORT := $(FAMILIES)/report.json
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-families test-integrations families-table golden fuzz train-builtin bench-builtin clean
+.PHONY: help install demo lint test test-families test-integrations test-mcp-conformance families-table golden fuzz train-builtin bench-builtin clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench-builtin: install ## Measure the built-in model on unseen videos and write 
 
 test-integrations: install ## Test every integration in its own framework, in environments that are kept
 	$(BIN)/python integrations/run_tests.py
+
+test-mcp-conformance: install ## Run the official conformance suite of MCP over the server; fetches it by npm, once
+	PYTHONPATH=. $(BIN)/python -m tests.mcp_conformance
 
 clean: ## Remove the environment, caches and built packages
 	rm -rf $(VENV) dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache .pytest_cache .ruff_cache

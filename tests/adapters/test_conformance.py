@@ -12,7 +12,7 @@ import pytest
 from video_tool.adapters import Toolbox
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests, cancel_task
 
-pytest_plugins = ["video_tool.testing", "pytester"]
+pytest_plugins = ["pytester"]
 
 
 class Called(Surface):
@@ -69,7 +69,6 @@ CHEATING = """
 from video_tool.testing import Outcome, Surface, SurfaceTests
 import pytest
 
-pytest_plugins = ["video_tool.testing"]
 
 class Cheating(Surface):
     def __init__(self, toolbox):

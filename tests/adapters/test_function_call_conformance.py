@@ -12,8 +12,6 @@ import pytest
 from video_tool.adapters import Provider, Toolbox, ToolResult, arun_tool_calls, run_tool_calls
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests, cancel_task
 
-pytest_plugins = ["video_tool.testing"]
-
 
 def made(provider: Provider, arguments: dict[str, Any]) -> list[dict[str, Any]]:
     """A call as the provider's JSON has it."""

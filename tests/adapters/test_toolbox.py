@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 import json
 import logging
@@ -291,14 +292,19 @@ class TestErrors:
 
 
 class TestCalls:
+    def test_copies_are_the_toolbox_itself(self, toolbox: Toolbox) -> None:
+        """Hosts copy their tools, and no copy is to load the model again."""
+        assert copy.copy(toolbox) is toolbox
+        assert copy.deepcopy({"tools": [toolbox]})["tools"] == [toolbox]
+
     def test_nothing_is_loaded_before_the_first_call_and_pickling_leaves_it_behind(self, toolbox: Toolbox) -> None:
         fresh = Toolbox(settings=settings())
         assert "engine" not in vars(fresh)
         ask(toolbox)
-        copy = pickle.loads(pickle.dumps(toolbox))
-        assert "engine" not in vars(copy)
-        assert copy.settings == toolbox.settings
-        assert ask(copy).content is not None
+        again = pickle.loads(pickle.dumps(toolbox))
+        assert "engine" not in vars(again)
+        assert again.settings == toolbox.settings
+        assert ask(again).content is not None
 
     def test_the_process_shares_one(self) -> None:
         assert shared_toolbox() is shared_toolbox()

@@ -16,7 +16,6 @@ from video_tool import VideoAnswer
 from video_tool.adapters import Toolbox
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests, cancel_task
 
-pytest_plugins = ["video_tool.testing"]
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 

@@ -223,7 +223,7 @@ def test_pickles_and_works_after_it(clips: Path, circle: str) -> None:
     tool = VideoQATool(model="builtin", allowed_roots=(clips,), timeout=60)
     asked = call(tool, question="What colour is it?", videos=[circle])
     before = tool.invoke(asked)
-    again = pickle.loads(pickle.dumps(tool))  # noqa: S301
+    again = pickle.loads(pickle.dumps(tool))
     assert again.invoke(asked).content == before.content
     assert again.timeout == 60
 

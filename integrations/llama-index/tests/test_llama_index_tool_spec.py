@@ -21,8 +21,6 @@ from llama_index.tools.video_tool import VideoProgressEvent, VideoToolSpec
 from video_tool.adapters import TOOLS, Toolbox, ToolResult
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests
 
-pytest_plugins = ["video_tool.testing"]
-
 README = Path(__file__).parents[1] / "README.md"
 RED = "A red circle is moving right."
 BLUE = "A blue square is moving up."

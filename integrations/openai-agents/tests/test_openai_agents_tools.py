@@ -20,8 +20,6 @@ from openai_agents_video_tool import video_tools
 from video_tool.adapters import TOOLS, Toolbox
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests, cancel_task
 
-pytest_plugins = ["video_tool.testing"]
-
 README = Path(__file__).parents[1] / "README.md"
 RED = "A red circle is moving right."
 BLUE = "A blue square is moving up."

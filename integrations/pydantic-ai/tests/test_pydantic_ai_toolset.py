@@ -25,8 +25,6 @@ from pydantic_ai_video_tool import VideoProgressEvent, VideoToolset
 from video_tool.adapters import TOOLS, Toolbox
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests, cancel_task
 
-pytest_plugins = ["video_tool.testing"]
-
 README = Path(__file__).parents[1] / "README.md"
 RED = "A red circle is moving right."
 BLUE = "A blue square is moving up."

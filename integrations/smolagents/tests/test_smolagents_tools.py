@@ -18,8 +18,6 @@ from video_tool.adapters import TOOLS, Toolbox
 from video_tool.adapters.replies import mark
 from video_tool.testing import Bench, Outcome, Surface, SurfaceTests
 
-pytest_plugins = ["video_tool.testing"]
-
 README = Path(__file__).parents[1] / "README.md"
 RED = "A red circle is moving right."
 BLUE = "A blue square is moving up."

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import llm
 
 from video_tool.adapters.results import ToolError, ToolResult
 from video_tool.adapters.schemas import tool_schema
-from video_tool.adapters.toolbox import Toolbox, shared_toolbox
 from video_tool.adapters.tools import TOOLS, VIDEO_FRAMES
-from video_tool.settings import Settings
+
+if TYPE_CHECKING:
+    from video_tool.adapters.toolbox import Toolbox
 
 
 class FailedCallError(Exception):
@@ -76,6 +77,8 @@ def _split(reference: str) -> tuple[str, dict[str, Any]]:
 
 
 def _call(name: str, /, **arguments: Any) -> llm.ToolOutput:
+    from video_tool.adapters.toolbox import shared_toolbox
+
     result = _result(shared_toolbox(), name, arguments)
     pictures = [llm.Attachment(type=image.media_type, content=image.data) for image in result.images]
     return llm.ToolOutput(result.text, pictures)
@@ -84,6 +87,9 @@ def _call(name: str, /, **arguments: Any) -> llm.ToolOutput:
 @cache
 def _users_toolbox() -> Toolbox:
     """For what users write themselves: files that they may read by `video-tool` can be read here."""
+    from video_tool.adapters.toolbox import Toolbox
+    from video_tool.settings import Settings
+
     settings = Settings()
     return Toolbox(settings=settings.model_copy(update={"allowed_roots": settings.allowed_roots}))
 

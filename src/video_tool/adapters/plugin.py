@@ -12,7 +12,6 @@ from typing import Any
 
 from video_tool.adapters.results import ToolResult
 from video_tool.adapters.schemas import tool_schema
-from video_tool.adapters.toolbox import shared_toolbox
 from video_tool.adapters.tools import TOOLS
 
 
@@ -32,10 +31,14 @@ class PluginTool:
 
     def call(self, arguments: Mapping[str, Any] | str) -> ToolResult:
         """Runs it, with this process's toolbox; arguments are an object or its JSON."""
+        from video_tool.adapters.toolbox import shared_toolbox
+
         return shared_toolbox().call(self.name, arguments)
 
     async def acall(self, arguments: Mapping[str, Any] | str) -> ToolResult:
         """`call`, in a thread of its own; cancelling the task stops the work."""
+        from video_tool.adapters.toolbox import shared_toolbox
+
         return await shared_toolbox().acall(self.name, arguments)
 
 

@@ -16,6 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from video_tool.adapters.results import ToolError
 from video_tool.adapters.tools import TOOLS, VIDEO_QA, Tool
 from video_tool.errors import QuestionError
 
@@ -130,13 +134,22 @@ def _in_openapi(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _for_mcp(tool: Tool, _strict: bool) -> dict[str, Any]:
+    # clients hold errors against the schema, too; an object at the top is what the protocol wants
+    given: tuple[type[BaseModel], ...] = tool.result, ToolError
+    schemas, definitions = models_json_schema([(model, "serialization") for model in given])
     return {
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
         "inputSchema": _arguments(tool),
-        "outputSchema": tool.result.model_json_schema(mode="serialization"),
-        "annotations": {"readOnlyHint": True, "openWorldHint": True},
+        "outputSchema": {"type": "object", "anyOf": list(schemas.values()), **definitions},
+        "annotations": {
+            "title": tool.title,
+            "readOnlyHint": True,
+            "destructiveHint": False,
+            "idempotentHint": True,
+            "openWorldHint": True,
+        },
     }
 
 

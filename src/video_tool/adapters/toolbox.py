@@ -52,7 +52,8 @@ _listening: ContextVar[OnProgress] = ContextVar("video_tool_call_progress", defa
 class Toolbox:
     """The tools, and the one engine that they ask; threads and tasks may share it.
 
-    Nothing is loaded before the first call. It can be pickled: what is loaded stays behind.
+    Nothing is loaded before the first call. It can be pickled: what is loaded stays behind. Copies are the toolbox
+    itself: hosts copy their tools, and a second engine would load the model again.
 
     Files of this machine are read only where `settings.allowed_roots` was given, by argument or
     `VIDEO_TOOL_ALLOWED_ROOTS`: the model that calls is not the user.
@@ -81,6 +82,12 @@ class Toolbox:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Toolbox.__init__(self, state["model"], settings=state["settings"], **state["options"])
+
+    def __copy__(self) -> Toolbox:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Toolbox:
+        return self
 
     @cached_property
     def engine(self) -> VideoQA:

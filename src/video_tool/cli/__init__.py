@@ -5,6 +5,7 @@ ask.py        video-tool ask
 look.py       video-tool frames, video-tool probe
 fetch.py      video-tool fetch
 cache.py      video-tool cache
+mcp.py        video-tool mcp
 schema.py     video-tool schema
 plugins.py    video-tool plugins
 doctor.py     video-tool doctor; diagnosis.py finds out what it prints

@@ -14,6 +14,7 @@ from video_tool.cli.cache import cache
 from video_tool.cli.doctor import doctor
 from video_tool.cli.fetch import fetch
 from video_tool.cli.look import frames, probe
+from video_tool.cli.mcp import mcp
 from video_tool.cli.plugins import plugins
 from video_tool.cli.schema import schema
 from video_tool.cli.terminal import fail, prepare_process
@@ -71,6 +72,7 @@ app.command(no_args_is_help=True)(frames)
 app.command(no_args_is_help=True)(probe)
 app.command(no_args_is_help=True)(fetch)
 app.add_typer(cache, name="cache")
+app.command()(mcp)
 app.command()(schema)
 app.command()(plugins)
 app.command()(doctor)
