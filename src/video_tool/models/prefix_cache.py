@@ -103,6 +103,7 @@ class PrefixCache:
                 start -= len(segment.tokens)
             lead = segment.path() if start == found else segment.path()[:-1]
             if sum(each.bytes for each in lead) + _size(layers, len(tokens) - start) > budget:
+                self.trim(budget)  # what was split takes a little more than before
                 return
             new = _cut(layers, start, len(tokens))
             if start < found:
