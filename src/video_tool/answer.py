@@ -48,6 +48,18 @@ class VideoInfo(Record):
     )
 
 
+class PrefixCacheUse(Record):
+    """What an earlier question has spared this one: the model had read the beginning of its prompt already."""
+
+    tokens: int = Field(description="Prompt tokens that were not computed again.")
+    hits: int = Field(description="Questions so far that began as an earlier one, of all who share the model.")
+    misses: int = Field(description="Questions so far that did not.")
+    bytes: int = Field(description="Memory that is kept for later questions.")
+    unused: str | None = Field(
+        default=None, description="Why this question neither looked for earlier ones nor is kept for later ones."
+    )
+
+
 class Usage(Record):
     """Tokens spent."""
 
@@ -166,6 +178,9 @@ class VideoAnswer(Record):
         description="With logprobs, each token that was generated, the closing one included.",
     )
     usage: Usage
+    prefix_cache: PrefixCacheUse | None = Field(
+        default=None, description="What earlier questions have spared; null where the model does not run here."
+    )
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
     model: ModelInfo

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from video_tool.answer import Plan, VideoAnswer
-from video_tool.cancellation import run_in_thread
+from video_tool.cancellation import CancelScope, run_in_thread
 from video_tool.conversation import Conversation
 from video_tool.errors import ModelNotFoundError, QuestionError
 from video_tool.model_options import EngineOptions, ModelOptions, PluginOptions, RemoteOptions, options_of
 from video_tool.models import (
+    BatchModel,
     HeldModel,
     OnText,
     Preprocessor,
@@ -194,6 +197,54 @@ class VideoQA:
         async for piece in self.areply_in_pieces(turn):
             yield piece
 
+    def ask_many(
+        self,
+        questions: Sequence[str],
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[AskOptions],
+    ) -> list[VideoAnswer]:
+        """Answers several questions about the same videos and images, each as `ask` would.
+
+        They are fetched, read and shown to the model once. A model that runs here then answers in batches; a server is
+        asked all at once. Where a batch could not give each question the words that it would have by itself (tokens
+        are drawn, there are choices, a response_format, logprobs or a repetition_penalty, videos stand behind words
+        that differ, or the model can't go on from one beginning more than once), they are answered one by one.
+
+        Args:
+            questions: each as for `ask`.
+            videos: as for `ask`.
+            images: as for `ask`.
+            **options: as for `ask`, for all questions.
+
+        Returns:
+            The answers, in the questions' order. Those of a batch say how long the batch took to generate.
+
+        Raises:
+            VideoToolError: as `ask` does; where one question fails, none is answered.
+        """
+        turns = self.read_many([VideoQuestion.of(question, videos, images, options) for question in questions])
+        if isinstance(self.options, RemoteOptions):
+            return self._reply_side_by_side(turns)
+        with self._held.in_use(self._load) as used:
+            if turns and isinstance(used.model, BatchModel):
+                messages = [turn.messages for turn in turns]
+                found = used.model.generate_many(messages, turns[0].options, self.on_progress)
+                if found is not None:
+                    info = used.model.info
+                    return [write_receipt(turn, each, info, 0.0) for turn, each in zip(turns, found, strict=True)]
+            return [self.reply(turn) for turn in turns]
+
+    async def aask_many(
+        self,
+        questions: Sequence[str],
+        videos: Sequence[VideoInput] = (),
+        images: Sequence[ImageInput] = (),
+        **options: Unpack[AskOptions],
+    ) -> list[VideoAnswer]:
+        """`ask_many`, in a thread of its own: the event loop goes on, and cancelling the task stops the work."""
+        return await run_in_thread(partial(self.ask_many, questions, videos, images, **options))
+
     def plan(
         self,
         question: str,
@@ -264,6 +315,18 @@ class VideoQA:
         alone = question.model_copy(update={"videos": (), "images": ()})
         return self.reader().first(alone, question, began)
 
+    def read_many(self, questions: Sequence[VideoQuestion]) -> list[Turn]:
+        """All that the model needs to answer questions that differ in their words alone. Raises as `read` does."""
+        for question in questions:
+            self.check(question)
+        if not questions:
+            return []
+        # the longest leaves the least room for frames
+        longest = max(range(len(questions)), key=lambda number: len(questions[number].question))
+        read = self.read(questions[longest])
+        first, *others = (read.asking(question.question) for question in questions)
+        return [first, *(turn.kept() for turn in others)]
+
     def reader(self) -> TurnReader:
         """Reads what questions are about."""
         return TurnReader(self.settings, self.on_progress, partial(self._held.in_use, self._load))
@@ -319,6 +382,16 @@ class VideoQA:
             generation = used.model.generate(turn.messages, turn.options, self.on_progress, on_text)
             return write_receipt(turn, generation, used.model.info, used.load_seconds)
 
+    def _reply_side_by_side(self, turns: Sequence[Turn]) -> list[VideoAnswer]:
+        with CancelScope() as scope, ThreadPoolExecutor(max(1, len(turns))) as pool:
+            waiting = [pool.submit(copy_context().run, self.reply, turn) for turn in turns]
+            try:
+                wait(waiting, return_when=FIRST_EXCEPTION)
+                return [each.result() for each in waiting if each.done()]
+            except BaseException:
+                scope.cancel()
+                raise
+
     def reply_in_pieces(self, turn: Turn) -> Generator[str | VideoAnswer]:
         """`reply` as `stream` gives it."""
         pieces = TextStream(partial(self.reply, turn))
@@ -350,4 +423,6 @@ class VideoQA:
             return load_plugged(str(self.model), self.options, self.settings, self.on_progress)
         from video_tool.models.transformers import TransformersModel
 
-        return TransformersModel(self.model, self.options, self.on_progress, self.settings.plugins)
+        return TransformersModel(
+            self.model, self.options, self.on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
+        )

@@ -42,6 +42,7 @@ def write_receipt(turn: Turn, generation: Generation, model: ModelInfo, load_sec
         parsed=parsed,
         logprobs=said.logprobs,
         usage=generation.usage,
+        prefix_cache=generation.prefix_cache,
         timings=Timings(
             fetch=sum(video.fetch_seconds for video in videos),
             decode=sum(video.decode_seconds for video in videos),

@@ -82,6 +82,14 @@ class Turn:
         """All that was said so far, the user's question last."""
         return (*self.beginning.lead, *(message for turn in self.earlier for message in turn), self.question)
 
+    def asking(self, words: str) -> Self:
+        """The same with other words. Raises as `place_media` does."""
+        return replace(self, question=place_media(words, self.beginning.media))
+
+    def kept(self) -> Self:
+        """The same beside another turn, which has spent the time on getting what both are about."""
+        return replace(self, beginning=self.beginning.kept(), question=self.question.kept(), load_seconds=0.0)
+
     def told(self) -> tuple[str, ...]:
         """All warnings, that of turns left out among them."""
         turns, videos = self.left_out

@@ -22,6 +22,7 @@ NAMES = [
     "GenerationOptions",
     "ModelInfo",
     "Plan",
+    "PrefixCacheUse",
     "Progress",
     "Sampling",
     "Settings",

@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel
 
 from tests.stopping import SECONDS, once
-from video_tool import CancelScope, VideoQA
+from video_tool import CancelScope, Settings, VideoQA
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.errors import CancelledError, DeadlineError, VideoToolError
 from video_tool.models import HeldModel
@@ -36,7 +36,8 @@ class Reply(BaseModel):
 
 @pytest.fixture
 def engine(checkpoint: Path) -> VideoQA:
-    return VideoQA(checkpoint, device="cpu")
+    # the vision tower has its turn with each question
+    return VideoQA(checkpoint, device="cpu", settings=Settings(prefix_cache_bytes=0))
 
 
 @contextmanager

@@ -40,7 +40,9 @@ def receipt(answer: VideoAnswer) -> Table:
     if usage.text_tokens is not None:
         prompt = "prompt" if usage.visual_tokens is None else f"visual + {usage.text_tokens} text"
         count = usage.text_tokens if usage.visual_tokens is None else usage.visual_tokens
-        table.add_row("tokens", Text(f"{count} {prompt} → {usage.new_tokens} new"))
+        known = answer.prefix_cache.tokens if answer.prefix_cache else 0
+        spared = f" · {known} from the prefix cache" if known else ""
+        table.add_row("tokens", Text(f"{count} {prompt} → {usage.new_tokens} new{spared}"))
     table.add_row("seconds", _seconds(answer))
     for choice in answer.choices:
         table.add_row("choice", Text(f"{exp(choice.log_probability):7.2%}  {one_line(choice.text)}"))

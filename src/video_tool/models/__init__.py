@@ -1,13 +1,14 @@
 """Models: from a prompt to tokens."""
 
 from video_tool.models.backends import find_backend
-from video_tool.models.base import Generation, OnText, VideoLanguageModel
+from video_tool.models.base import BatchModel, Generation, OnText, VideoLanguageModel
 from video_tool.models.holding import HeldModel, InUse
 from video_tool.models.options import check_generation, check_remote_generation
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import check_grammar
 
 __all__ = [
+    "BatchModel",
     "Generation",
     "HeldModel",
     "InUse",

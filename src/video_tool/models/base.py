@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, TokenLogprob, Usage
+from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message
@@ -43,16 +43,29 @@ class Generation:
         usage: the tokens that it took.
         prompt_seconds: from messages to tokens and pixel values.
         generate_seconds: the rest.
+        prefix_cache: what earlier prompts have spared it; None where that is not known.
     """
 
     said: Said
     usage: Usage
     prompt_seconds: float
     generate_seconds: float
+    prefix_cache: PrefixCacheUse | None = None
 
 
 OnText = Callable[[str], None]
 """Told what each token adds to the text, which may be nothing; what it raises ends generating."""
+
+
+@runtime_checkable
+class BatchModel(Protocol):
+    """A loaded model that can answer several questions at once."""
+
+    def generate_many(
+        self, conversations: Sequence[Sequence[Message]], options: GenerationOptions, on_progress: OnProgress
+    ) -> list[Generation] | None:
+        """The next words in each of several conversations about the same; None where they have to be had one by one."""
+        ...
 
 
 class VideoLanguageModel(Protocol):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from video_tool.answer import ChoiceScore
 from video_tool.cancellation import check
@@ -12,6 +12,9 @@ from video_tool.prompt import plain_words
 
 if TYPE_CHECKING:
     import torch
+
+After: TypeAlias = "Callable[[Sequence[int]], torch.Tensor]"
+"""What the model says behind each of an answer's tokens, given after the prompt: logits, (tokens, vocabulary)."""
 
 
 def closing_tokens(model: Any) -> list[int]:
@@ -26,41 +29,71 @@ def longest_choice(tokenizer: Any, choices: Sequence[str]) -> int:
     return max(len(tokenizer.encode(each, add_special_tokens=False)) for each in words) + 1
 
 
-def score_choices(model: Any, tokenizer: Any, inputs: Any, choices: Sequence[str]) -> tuple[ChoiceScore, ...]:
+def score_choices(
+    tokenizer: Any, choices: Sequence[str], ends: Sequence[int], first: torch.Tensor, after: After
+) -> tuple[ChoiceScore, ...]:
     """How likely each choice is as the whole answer: the sum of its tokens' log-probabilities, with the closing one's.
 
-    The prompt goes through the model once for each choice, and once more to see with what blank its answers begin.
-
     Args:
-        model: of Transformers, on its device.
         tokenizer: the model's.
-        inputs: what the model takes for the prompt: `input_ids` (1, tokens) and the rest.
         choices: their words.
+        ends: the tokens with which the model ends an answer.
+        first: the model's logits for the answer's first token, (vocabulary,).
+        after: what the model makes of the tokens of an answer.
     """
-    ends = closing_tokens(model)
-    likeliest = int(_last_logits(model, inputs, 1)[0].argmax())
-    begins = tokenizer.decode([likeliest], skip_special_tokens=True)
+    import torch
+
+    begins = tokenizer.decode([int(first.argmax())], skip_special_tokens=True)
     blank = begins[: len(begins) - len(begins.lstrip())]
     scores: list[ChoiceScore] = []
     for choice in choices:
         check()
         said = tokenizer.encode(f"{blank}{plain_words(choice, tokenizer)}", add_special_tokens=False)
-        logits = _last_logits(model, _followed_by(inputs, said), len(said) + 1).float().log_softmax(-1)
+        logits = torch.cat([first[None], after(said).to(first)]).log_softmax(-1)
         total = sum(float(logits[place, token]) for place, token in enumerate(said))
         if ends:
-            total += float(logits[len(said), ends].logsumexp(0))
+            total += float(logits[len(said), list(ends)].logsumexp(0))
         scores.append(ChoiceScore(text=choice, log_probability=total, tokens=len(said) + bool(ends)))
     return tuple(scores)
 
 
-def _last_logits(model: Any, inputs: Any, count: int) -> torch.Tensor:
+def after_prompt(model: Any, inputs: Mapping[str, Any]) -> After:
+    """For models that can't go on from a prompt more than once: it goes through the model again for each answer."""
+
+    def after(said: Sequence[int]) -> torch.Tensor:
+        return _last_logits(model, _followed_by(inputs, said), len(said))
+
+    return after
+
+
+def after_prefill(model: Any, fork: Callable[[], Any], positions: torch.Tensor | None) -> After:
+    """For models that can: the prompt is through the model already.
+
+    Args:
+        model: of Transformers, on its device.
+        fork: a cache that holds the prompt, to be filled once.
+        positions: of the prompt's tokens, (…, 1, tokens); None where the model is not told.
+    """
+    import torch
+
+    def after(said: Sequence[int]) -> torch.Tensor:
+        inputs: dict[str, Any] = {"input_ids": torch.tensor([list(said)], device=model.device)}
+        if positions is not None:
+            steps = torch.arange(1, len(said) + 1, device=positions.device)
+            inputs["position_ids"] = positions[..., -1:] + steps
+        return _last_logits(model, {**inputs, "past_key_values": fork()}, len(said), use_cache=True)
+
+    return after
+
+
+def _last_logits(model: Any, inputs: Mapping[str, Any], count: int, *, use_cache: bool = False) -> torch.Tensor:
     """Of the last tokens: (count, vocabulary). Where the model can, those of the others are not made at all."""
     kept = {"logits_to_keep": count} if "logits_to_keep" in signature(model.forward).parameters else {}
-    last: torch.Tensor = model(**inputs, **kept, use_cache=False).logits[0, -count:]
+    last: torch.Tensor = model(**inputs, **kept, use_cache=use_cache).logits[0, -count:]
     return last
 
 
-def _followed_by(inputs: Any, tokens: Sequence[int]) -> dict[str, torch.Tensor]:
+def _followed_by(inputs: Mapping[str, Any], tokens: Sequence[int]) -> dict[str, torch.Tensor]:
     """The inputs with tokens behind the prompt; what marks each token marks these as text."""
     import torch
 

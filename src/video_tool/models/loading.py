@@ -17,6 +17,7 @@ from video_tool.models.fitting import model_too_large
 from video_tool.models.hardware import Hardware, choose_hardware
 from video_tool.models.hub import Files, find_adapter, find_checkpoint
 from video_tool.models.lora import check_adapter, put_on
+from video_tool.models.prefix_cache import PrefixCache
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.quantization import quantization_config
 from video_tool.models.remote_code import needs_its_code, refuse_foreign_code
@@ -39,6 +40,7 @@ class Loaded:
         device: where its inputs go.
         device_map: the device of each module, when it is spread over several.
         lock: held by whoever has it generate.
+        prefixes: keys and values of earlier prompts, for whoever holds the lock.
         processor_lock: held by whoever has the processor work: tokenizers are no friends of threads.
     """
 
@@ -49,6 +51,7 @@ class Loaded:
     device: Any
     device_map: dict[str, str] | None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    prefixes: PrefixCache = field(default_factory=PrefixCache)
     processor_lock: threading.RLock = field(default_factory=threading.RLock)
 
 

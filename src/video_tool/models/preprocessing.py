@@ -6,9 +6,13 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from video_tool.answer import ModelKind
 from video_tool.cancellation import acquire, check
 from video_tool.errors import CheckpointError
+from video_tool.frames import Frames
 from video_tool.models.context import ContextWindow
 from video_tool.models.families import family_of
 from video_tool.models.resizing import frame_size
@@ -104,6 +108,22 @@ class Preprocessor:
         """
         with acquire(self._lock):
             inputs = self.family.encode(prompt)
+        return self._placed(inputs, device, dtype)
+
+    def encode_media(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        videos: Sequence[Frames],
+        device: torch.device | str,
+        dtype: torch.dtype,
+    ) -> Any:
+        """The same for media without words. Raises as `Family.encode_media` does."""
+        with acquire(self._lock):
+            inputs = self.family.encode_media(images, videos)
+        return self._placed(inputs, device, dtype)
+
+    @staticmethod
+    def _placed(inputs: Any, device: torch.device | str, dtype: torch.dtype | None) -> Any:
         check()
         inputs = inputs.to(device)
         for name, value in inputs.items():

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo, Usage
+from video_tool.answer import ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.cancellation import acquire, check
 from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
-from video_tool.models.choosing import closing_tokens, longest_choice, score_choices
+from video_tool.models.batching import BatchListener, Row, batch_arguments, batches, shared_beginning
+from video_tool.models.choosing import after_prefill, after_prompt, closing_tokens, longest_choice, score_choices
 from video_tool.models.failures import empty_caches, first_line, is_out_of_memory, let_go
 from video_tool.models.fitting import question_too_large
 from video_tool.models.heeding import Heeding
@@ -22,11 +23,12 @@ from video_tool.models.listening import Listener
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
+from video_tool.models.prefilling import Prefill, Prefiller, without_cache
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
-from video_tool.prompt import Message
+from video_tool.prompt import Message, Prompt
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def _one_at_a_time(
                 empty_caches()
                 raise
             except OutOfMemoryError as error:
+                self.prefixes.clear()
                 let_go(error)
                 del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
                 raise
@@ -73,6 +76,8 @@ class TransformersModel:
         options: how it is loaded and run.
         on_progress: told about loading.
         plugins: the distributions whose families are asked; None for all.
+        prefix_cache_bytes: most bytes that are kept for prompts that begin as earlier ones; None for a share of what
+            is free.
 
     Raises as `loading.load` does.
     """
@@ -83,14 +88,16 @@ class TransformersModel:
         options: ModelOptions | None = None,
         on_progress: OnProgress = ignore_progress,
         plugins: Sequence[str] | None = None,
+        prefix_cache_bytes: int | None = None,
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
-        self._model, self.alone = loaded.model, loaded.lock
+        self._model, self.alone, self.prefixes = loaded.model, loaded.lock, loaded.prefixes
         self._heeding = Heeding(loaded.model, compiled=options.compile)
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
+        self._prefiller = Prefiller(self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes)
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
@@ -135,26 +142,129 @@ class TransformersModel:
         """
         asked = time.perf_counter()
         preprocessor = self.preprocessor
-        inputs = preprocessor.encode(preprocessor.prompt(messages), self._loaded.device, self._model.dtype)
-        ids: torch.Tensor = inputs["input_ids"]
-        preprocessor.check_length(messages, self._new_tokens(options), ids.shape[1])
-        visual = preprocessor.family.visual(ids)
-        tokenizer = self._tokenizer
+        prompt = preprocessor.prompt(messages)
+        inputs = preprocessor.encode(prompt, self._loaded.device, self._model.dtype)
+        tokens = inputs["input_ids"].shape[1]
+        preprocessor.check_length(messages, self._new_tokens(options), tokens)
+        visual = preprocessor.family.visual(inputs["input_ids"])
         encoded = time.perf_counter()
         check()
+        told: list[str] = []
+
+        def tell(text: str) -> None:
+            told.append(text)
+            if on_text is not None:
+                on_text(text)
+
+        try:
+            said, spared = self._answer(prompt, inputs, options, on_progress, on_text and tell)
+        except OutOfMemoryError as error:
+            if any(told) or not self.prefixes.bytes:
+                raise
+            # what is kept for later questions never stands in the way of this one
+            self.prefixes.clear()
+            let_go(error)
+            said, spared = self._answer(prompt, inputs, options, on_progress, on_text)
+        usage = Usage(visual_tokens=visual, text_tokens=tokens - visual, new_tokens=len(said.tokens))
+        seconds = encoded - asked, time.perf_counter() - encoded
+        return Generation(said, usage, *seconds, spared)
+
+    def _answer(
+        self, prompt: Prompt, inputs: Any, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None
+    ) -> tuple[Said, PrefixCacheUse]:
+        tokens = inputs["input_ids"].shape[1]
+        with self._typed_errors(tokens):
+            seeded = options.temperature > 0 and options.seed is not None
+            prefill = self._prefiller.begin(prompt, inputs, seeded=seeded)
         if options.choices:
-            said = self._choose(inputs, options.choices, on_text)
+            said = self._choose(prefill, options.choices, on_text)
         else:
             constraint = self._constraint(options)
             check()
-            said = self._say(
-                inputs,
-                options,
-                Listener(tokenizer, ids.shape[1], options, self.info.id, on_progress, on_text, constraint),
-                constraint,
-            )
-        usage = Usage(visual_tokens=visual, text_tokens=ids.shape[1] - visual, new_tokens=len(said.tokens))
-        return Generation(said, usage, encoded - asked, time.perf_counter() - encoded)
+            listener = Listener(self._tokenizer, tokens, options, self.info.id, on_progress, on_text, constraint)
+            said = self._say(prefill, options, listener, constraint)
+        return said, self._prefiller.use(prefill)
+
+    @_one_at_a_time
+    def generate_many(
+        self, conversations: Sequence[Sequence[Message]], options: GenerationOptions, on_progress: OnProgress
+    ) -> list[Generation] | None:
+        """The next words in each of several conversations, in batches as large as memory allows.
+
+        None where a batch could not give the words that each would have by itself, or where the conversations do not
+        begin with the same videos and images. Raises as `generate` does.
+        """
+        if len(conversations) < 2 or not batches(options, self._model) or self._prefiller.unfit:
+            return None
+        preprocessor, asked = self.preprocessor, time.perf_counter()
+        prefills: list[Prefill] = []
+        spent: list[float] = []
+        for messages in conversations:
+            began = time.perf_counter()
+            prompt = preprocessor.prompt(messages)
+            inputs = preprocessor.encode(prompt, self._loaded.device, self._model.dtype)
+            preprocessor.check_length(messages, self._new_tokens(options), inputs["input_ids"].shape[1])
+            begin = self._prefiller.beside if prefills else self._prefiller.begin
+            prefills.append(begin(prompt, inputs))
+            spent.append(time.perf_counter() - began)
+        cut = shared_beginning(prefills)
+        if cut is None or prefills[0].cache is None:
+            return None
+        said = self._say_many(prefills, cut, options, on_progress)
+        if said is None:
+            return None
+        seconds = time.perf_counter() - asked - sum(spent)
+        found: list[Generation] = []
+        for number, (prefill, words) in enumerate(zip(prefills, said, strict=True)):
+            visual = preprocessor.family.visual(prefill.arguments["input_ids"])
+            text = len(prefill.keys.tokens) - visual
+            usage = Usage(visual_tokens=visual, text_tokens=text, new_tokens=len(words.tokens))
+            use = self._prefiller.use(prefills[0]).model_copy(update={"tokens": cut} if number else {})
+            found.append(Generation(words, usage, spent[number], seconds, use))
+        return found
+
+    def _say_many(
+        self, prefills: Sequence[Prefill], cut: int, options: GenerationOptions, on_progress: OnProgress
+    ) -> list[Said] | None:
+        import torch
+
+        ends = closing_tokens(self._model)
+        filler = self._tokenizer.pad_token_id or 0
+        longest = max(len(each.keys.tokens) for each in prefills)
+        said: list[Said] = []
+        with torch.inference_mode(), self._typed_errors(longest):
+            first, once = prefills[0], generate_arguments(GenerationOptions(max_new_tokens=1))
+            with self._heeding.prefill_first():
+                self._model.generate(**first.arguments, **once)
+            self._prefiller.keep(first, ())
+            if self._prefiller.unfit is not None:
+                return None
+            size = self._prefiller.most_rows(first, longest + options.max_new_tokens)
+            for start in range(0, len(prefills), size):
+                group = prefills[start : start + size]
+                rows = [Row(each.arguments["input_ids"], each.position_ids) for each in group]
+                cache = self._prefiller.shared_by(first, cut, len(rows))
+                arguments = batch_arguments(rows, cut, cache, filler)
+                prompt = arguments["input_ids"].shape[1]
+                listeners = [Listener(self._tokenizer, prompt, options, self.info.id, on_progress, None) for _ in group]
+                batch = BatchListener(listeners, prompt, ends)
+                with self._heeding.prefill_first():
+                    out = self._model.generate(**arguments, **generate_arguments(options), stopping_criteria=[batch])
+                if batch.failure is not None:
+                    raise batch.failure
+                for number, (listener, length) in enumerate(zip(listeners, batch.lengths, strict=True)):
+                    stop = None if length is None else prompt + length
+                    said.append(self._heard(listener, out[number : number + 1, :stop], prompt))
+        return said
+
+    def _heard(self, listener: Listener, out: torch.Tensor, prompt: int, logprobs: Sequence[TokenLogprob] = ()) -> Said:
+        """What was said, once nothing is generated any more."""
+        listener.finish(out)
+        new = tuple(out[0, prompt:].tolist())
+        said_all = bool(new) and new[-1] in closing_tokens(self._model)
+        # Transformers may have looked a token further than the end
+        told = tuple(logprobs[: len(new)])
+        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length", logprobs=told)
 
     def _new_tokens(self, options: GenerationOptions) -> int:
         return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
@@ -178,37 +288,43 @@ class TransformersModel:
     def _token_index(self) -> Any:
         return token_index(self._vocabulary, self.info.id)
 
-    def _say(self, inputs: Any, options: GenerationOptions, listener: Listener, constraint: Constraint | None) -> Said:
+    def _say(
+        self, prefill: Prefill, options: GenerationOptions, listener: Listener, constraint: Constraint | None
+    ) -> Said:
         import torch
 
-        prompt = inputs["input_ids"].shape[1]
+        prompt = prefill.arguments["input_ids"].shape[1]
         arguments = generate_arguments(options)
         if constraint is not None:
             arguments["logits_processor"] = [constraint]
         recorder = LogprobRecorder(self._vocabulary, options.top_logprobs or 0) if options.logprobs else None
         criteria = [listener] if recorder is None else [recorder, listener]
-        with (
-            torch.inference_mode(),
-            self._typed_errors(prompt),
-            self._heeding.prefill_first(),
-            self._seeded(options.seed),
-            recorder.listening(self._model) if recorder else nullcontext(),
-        ):
-            out = self._model.generate(**inputs, **arguments, stopping_criteria=criteria)
-        if listener.failure is not None:
-            raise listener.failure
-        listener.finish(out)
-        new = tuple(out[0, prompt:].tolist())
-        said_all = bool(new) and new[-1] in closing_tokens(self._model)
-        # Transformers may have looked a token further than the end
-        logprobs = tuple(recorder.tokens[: len(new)]) if recorder else ()
-        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length", logprobs=logprobs)
+        with torch.inference_mode(), self._typed_errors(prompt):
+            with (
+                self._heeding.prefill_first(),
+                self._seeded(options.seed),
+                recorder.listening(self._model) if recorder else nullcontext(),
+            ):
+                out = self._model.generate(**prefill.arguments, **arguments, stopping_criteria=criteria)
+            if listener.failure is not None:
+                raise listener.failure
+            self._prefiller.keep(prefill, out[0, prompt:].tolist())
+        return self._heard(listener, out, prompt, recorder.tokens if recorder else ())
 
-    def _choose(self, inputs: Any, choices: Sequence[str], on_text: OnText | None) -> Said:
+    def _choose(self, prefill: Prefill, choices: Sequence[str], on_text: OnText | None) -> Said:
         import torch
 
-        with torch.inference_mode(), self._typed_errors(inputs["input_ids"].shape[1]), self._heeding.prefills():
-            scores = score_choices(self._model, self._tokenizer, inputs, choices)
+        prompt = prefill.arguments["input_ids"].shape[1]
+        once = generate_arguments(GenerationOptions(max_new_tokens=1))
+        with torch.inference_mode(), self._typed_errors(prompt), self._heeding.prefills():
+            out = self._model.generate(**prefill.arguments, **once, output_logits=True, return_dict_in_generate=True)
+            self._prefiller.keep(prefill, ())
+            after = (
+                after_prompt(self._model, without_cache(prefill.arguments))
+                if prefill.cache is None
+                else after_prefill(self._model, partial(self._prefiller.fork, prefill), prefill.position_ids)
+            )
+            scores = score_choices(self._tokenizer, choices, closing_tokens(self._model), out.logits[0][0], after)
         best = max(scores, key=lambda score: score.log_probability)
         if on_text is not None:
             on_text(best.text)

@@ -133,6 +133,17 @@ class Family:
         check_encoded(inputs, prompt, self.visual(inputs["input_ids"]), self._pairs, self._name)
         return inputs
 
+    def encode_media(self, images: Sequence[NDArray[np.uint8]], videos: Sequence[Frames]) -> Any:
+        """What the model takes for media without words, as far as the processor makes it for them alone.
+
+        Raises:
+            CheckpointError: the processor's configuration does not fit.
+        """
+        try:
+            return self._process(self._placeholders(len(images), len(videos)), images, videos)
+        except _MISFITS as error:
+            raise self.misfit(error) from error
+
     def visual(self, ids: torch.Tensor) -> int:
         """How many tokens of a prompt stand for frames and images."""
         return sum(int((ids == token).sum()) for token in self.visual_ids)

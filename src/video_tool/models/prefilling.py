@@ -1,0 +1,262 @@
+"""What a model is given for a prompt: all of it, or what follows after what it has keys and values of already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from video_tool.answer import PrefixCacheUse
+from video_tool.models.free_memory import free_bytes
+from video_tool.models.prefix_cache import Layer, PrefixCache
+from video_tool.models.prefix_keys import PrefixKeys, prefix_keys
+from video_tool.models.preprocessing import Preprocessor
+from video_tool.prompt import Prompt
+
+if TYPE_CHECKING:
+    import torch
+
+_SHARE = 0.25
+"""Of the memory that is free, or that the cache has already: what it may take where no budget is given."""
+
+_HALF = 0.5
+"""Of the memory that is free: the rest is for what layers are at, and for a layer's keys and values while they grow."""
+
+_PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
+"""What processors make for each token of the whole prompt, and models take for the whole though they know part."""
+
+
+@dataclass
+class Prefill:
+    """One prompt on its way through the model.
+
+    Attributes:
+        arguments: what `generate` of Transformers is given for it.
+        keys: what its tokens stand for.
+        tokens: how many of them need no computing.
+        cache: where the model puts keys and values, which holds those of these tokens; None where it has to use one of
+            its own.
+        unused: why nothing is kept for later prompts; None where it is.
+        position_ids: where each of its tokens is, (…, 1, tokens); None where the model is not told.
+    """
+
+    arguments: dict[str, Any]
+    keys: PrefixKeys
+    tokens: int = 0
+    cache: Any = None
+    unused: str | None = None
+    position_ids: torch.Tensor | None = None
+
+
+class Prefiller:
+    """Lets prompts of one model begin where an earlier one was the same.
+
+    Keys and values of a token follow from the tokens before it, whatever comes behind, where attention is causal. A
+    model of which more has to be known than those, or less is kept, is given every prompt whole.
+
+    Args:
+        model: of Transformers, on its device.
+        preprocessor: makes its inputs.
+        prefixes: what is kept of the prompts before; all who use the weights share it.
+        device: where inputs go.
+        budget: most bytes that are kept; None for a share of the memory that is free.
+
+    Attributes:
+        unfit: why the model is given every prompt whole; None where it need not be.
+    """
+
+    def __init__(
+        self, model: Any, preprocessor: Preprocessor, prefixes: PrefixCache, device: torch.device, budget: int | None
+    ) -> None:
+        self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
+        self._device, self._budget = device, budget
+        self.unfit = why_unfit(model)
+
+    def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
+        """What the model is given for a prompt.
+
+        Args:
+            prompt: what was asked.
+            inputs: all that was made of it, on the model's device.
+            seeded: whether tokens are drawn so that they can be drawn again: then nothing depends on earlier questions.
+        """
+        keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
+        unused = self.unfit or _steered(inputs)
+        if unused is not None:
+            return Prefill(dict(inputs), keys, unused=unused)
+        positions = self._positions(inputs)
+        off = "prefix_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
+        if off is None:
+            self._prefixes.trim(self._room())
+            prefill = self._continued(prompt, inputs, keys, positions)
+            if prefill is not None:
+                self._prefixes.hits += 1
+                return prefill
+            self._prefixes.misses += 1
+        cache = _cache(self._model)
+        arguments = {**inputs, "past_key_values": cache}
+        return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"))
+
+    def beside(self, prompt: Prompt, inputs: Mapping[str, Any]) -> Prefill:
+        """A prompt that goes on from another one in hand; what it shows is not looked at again. Arguments as above."""
+        keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
+        positions = self._positions(inputs)
+        whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
+        return Prefill(whole, keys, position_ids=positions.get("position_ids"))
+
+    def keep(self, prefill: Prefill, said: Sequence[int]) -> None:
+        """Keeps what the model has computed, for the next prompt.
+
+        Args:
+            prefill: a prompt that is through the model; its cache is None afterwards where it is not what it seemed.
+            said: the tokens generated.
+        """
+        if prefill.cache is None:
+            return
+        tokens = np.concatenate([prefill.keys.tokens, np.array(said, np.int64)])
+        length, layers = int(prefill.cache.get_seq_length()), _layers(prefill.cache)
+        if not len(prefill.keys.tokens) <= length <= len(tokens) or any(
+            each is None or each.shape[-2] != length for layer in layers for each in layer
+        ):
+            prefill.unused = self.unfit = "the model does not keep keys and values of each token"
+            prefill.cache = None
+        elif prefill.unused is None:
+            self._prefixes.keep(tokens[:length], layers, self._room())
+
+    def fork(self, prefill: Prefill) -> Any:
+        """A cache that holds what a prompt's does, and may go on differently."""
+        return _cache(self._model, _layers(prefill.cache))
+
+    def shared_by(self, prefill: Prefill, cut: int, rows: int) -> Any:
+        """A cache that holds the first tokens of a prompt for each of several."""
+        layers = _layers(prefill.cache)
+        return _cache(
+            self._model,
+            [
+                (keys[..., :cut, :].expand(rows, -1, -1, -1), values[..., :cut, :].expand(rows, -1, -1, -1))
+                for keys, values in layers
+            ],
+        )
+
+    def most_rows(self, prefill: Prefill, tokens: int) -> int:
+        """How many answers at once fit into half of the memory that is free, each with so many tokens before it."""
+        layers = _layers(prefill.cache)
+        each = sum(tensor[:, :, :1].numel() * tensor.element_size() for layer in layers for tensor in layer)
+        return max(1, int(_HALF * free_bytes(self._device)) // (each * tokens))
+
+    def use(self, prefill: Prefill) -> PrefixCacheUse:
+        """What the receipt says of a prompt."""
+        found = self._prefixes
+        return PrefixCacheUse(
+            tokens=prefill.tokens, hits=found.hits, misses=found.misses, bytes=found.bytes, unused=prefill.unused
+        )
+
+    def _continued(
+        self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, positions: Mapping[str, Any]
+    ) -> Prefill | None:
+        """What follows after the longest beginning that is known; None where there is none to speak of."""
+        cut = keys.cut(self._prefixes.shared(keys.tokens))
+        if not any(stop <= cut for start, stop in keys.blocks if start < stop):
+            return None  # a few words alone
+        rest = self._media_behind(cut, prompt, inputs, keys)
+        if rest is None:
+            return None
+        cache = _cache(self._model, self._prefixes.take(keys.tokens[:cut]))
+        whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
+        arguments = {**whole, **positions, **rest, "past_key_values": cache}
+        return Prefill(arguments, keys, cut, cache, None, positions.get("position_ids"))
+
+    def _media_behind(
+        self, cut: int, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys
+    ) -> dict[str, Any] | None:
+        """The pixels, and what goes with them, of the videos and images behind a place.
+
+        None where the processor makes others of these alone than of all.
+        """
+        images, videos = keys.media_before(cut)
+        if (images, videos) == (len(prompt.images), len(prompt.videos)):
+            return {}
+        alone = self._preprocessor.encode_media(
+            prompt.images[images:], prompt.videos[videos:], self._device, self._model.dtype
+        )
+        family = self._preprocessor.family
+        if family.visual(alone["input_ids"]) != family.visual(inputs["input_ids"][:, cut:]):
+            return None
+        rest = {name: value for name, value in alone.items() if name not in _PER_TOKEN}
+        return rest if all(_ends_with(inputs.get(name), value) for name, value in rest.items()) else None
+
+    def _positions(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Where each token of the whole prompt is, as `generate` finds it before anything is known: models whose
+        positions are not plain would not see the media any more that they need for it.
+        """
+        if "position_ids" not in signature(self._model.forward).parameters:
+            return {}
+        ids = inputs["input_ids"]
+        given = {name: value for name, value in inputs.items() if name != "input_ids"}
+        return {"position_ids": self._model._prepare_position_ids_for_generation(ids, given)}
+
+    def _room(self) -> int:
+        if self._budget is not None:
+            return self._budget
+        return int(_SHARE * (free_bytes(self._device) + self._prefixes.bytes))
+
+
+def why_unfit(model: Any) -> str | None:
+    """Why a model can't go on from keys and values; None where it can. Told by the model, whatever it is called."""
+    from transformers.cache_utils import DynamicLayer
+
+    text = model.config.get_text_config()
+    if model.is_remote_code():
+        return "the model runs code of its own"
+    if model.config.is_encoder_decoder or not model._supports_default_dynamic_cache():
+        return "the model keeps something else than keys and values"
+    if model.generation_config.cache_implementation is not None or model.generation_config.use_cache is False:
+        return "the checkpoint asks for a cache of another kind"
+    if getattr(text, "use_bidirectional_attention", None) or getattr(text, "is_causal", True) is False:
+        return "the model's attention looks ahead"
+    if any(type(layer) is not DynamicLayer for layer in _cache(model).layers):
+        return "the model forgets, so it can't go back to an earlier token"
+    return None
+
+
+def _steered(inputs: Mapping[str, Any]) -> str | None:
+    """Why this prompt can't be divided: which kind each token is of steers what it attends to, behind it, too."""
+    return "the model's attention looks ahead" if "token_type_ids" in inputs else None
+
+
+def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a model is given that is to compute all of a prompt."""
+    return {name: value for name, value in arguments.items() if name != "past_key_values"}
+
+
+def _cache(model: Any, layers: Sequence[Layer] = ()) -> Any:
+    """A cache as `generate` makes it, which begins with these keys and values; they are not written to."""
+    from transformers import DynamicCache
+
+    cache: Any = DynamicCache(config=model.config.get_text_config(decoder=True))
+    for layer, (keys, values) in zip(cache.layers, layers, strict=bool(layers)):
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values  # `update` would copy them
+    return cache
+
+
+def _layers(cache: Any) -> list[Any]:
+    return [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in cache.layers]
+
+
+def _ends_with(whole: Any, part: Any) -> bool:
+    """Whether a part is the last of a whole, along one dimension; of what is no tensor, nothing is asked."""
+    import torch
+
+    if not isinstance(part, torch.Tensor):
+        return True
+    if not isinstance(whole, torch.Tensor) or whole.ndim != part.ndim:
+        return False
+    along = [dim for dim in range(part.ndim) if whole.shape[dim] != part.shape[dim]]
+    if len(along) != 1 or part.shape[along[0]] > whole.shape[along[0]]:
+        return False
+    dim = along[0]
+    return torch.equal(whole.narrow(dim, whole.shape[dim] - part.shape[dim], part.shape[dim]), part)
