@@ -86,7 +86,7 @@ def test_by_a_task_that_is_not_waited_for_any_more(watched: Watched, site: Site,
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(watched.qa.aask(QUESTION, [url]), 1)
         assert watched.at["download"].is_set()
-        for thread in threads_called("egress-proxy"):
+        for thread in (*threads_called("question"), *threads_called("egress-proxy")):
             await asyncio.to_thread(thread.join, SECONDS)
         # and the question after that does not wait for anything of it
         assert (await watched.qa.aask(QUESTION, [DEMO_VIDEO])).text

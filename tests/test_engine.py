@@ -145,14 +145,12 @@ def test_news_comes_in_the_order_of_the_stages(clips: tuple[Path, Path]) -> None
     news: list[Progress] = []
     qa = VideoQA(MODEL, device="cpu", on_progress=news.append)
     answer = qa.ask(QUESTION, videos=clips, num_frames=2, max_new_tokens=5)
-    assert news[:6] == [
-        Progress("load", MODEL, 0, 1, "models"),
-        Progress("load", MODEL, 1, 1, "models"),
-        Progress("decode", "even.mp4", 0, None, "frames"),
-        Progress("decode", "even.mp4", 2, 2, "frames"),
-        Progress("decode", "uneven.webm", 0, None, "frames"),
-        Progress("decode", "uneven.webm", 2, 2, "frames"),
-    ]
+    assert news[:2] == [Progress("load", MODEL, 0, 1, "models"), Progress("load", MODEL, 1, 1, "models")]
+    for name in ("even.mp4", "uneven.webm"):  # both are decoded at once
+        assert [report for report in news[2:6] if report.subject == name] == [
+            Progress("decode", name, 0, None, "frames"),
+            Progress("decode", name, 2, 2, "frames"),
+        ]
     tokens = [report.done for report in news[6:]]
     assert {(report.stage, report.subject, report.unit) for report in news[6:]} == {("generate", MODEL, "tokens")}
     assert tokens == sorted(tokens)
