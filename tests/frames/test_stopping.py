@@ -132,7 +132,7 @@ def test_a_process_that_was_not_at_work_is_kept(video: Path) -> None:
 def test_images_end_in_the_middle(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (5000, 5000, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png", compress_level=1)
-    with CancelScope(0.1), pytest.raises(DeadlineError):
+    with CancelScope(0.01), pytest.raises(DeadlineError):
         read_image(tmp_path / "noise.png", SETTINGS)
     assert read_image(tmp_path / "noise.png", SETTINGS).size == (5000, 5000)
 

@@ -63,16 +63,18 @@ def packet_times(container: Any, limits: Limits) -> PacketTimes:
     keys: list[int] = []
     packets = 0
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(stream):  # half a million times, for the longest that is allowed
             if packet.size == 0 or packet.is_discard:  # the end, or a frame that an edit list leaves out
                 continue
             packets += 1
-            limits.check_frames(packets)
-            if packet.pts is None or packet.is_corrupt:
+            if packets > limits.max_frames:
+                limits.check_frames(packets)
+            pts = packet.pts
+            if pts is None or packet.is_corrupt:
                 raise DecodeError("not all of its frames have a time")
-            lengths[packet.pts] = packet.duration or 0
+            lengths[pts] = packet.duration or 0
             if packet.is_keyframe:
-                keys.append(packet.pts)
+                keys.append(pts)
     except FFmpegError as error:
         raise DecodeError(f"its packets can't be read: {error.strerror}") from error
     shown = tuple(sorted(lengths))
