@@ -187,7 +187,7 @@ class Host:
         """What it has that belongs to no call."""
         process = psutil.Process(self._process.pid)
         work = self.cache / "downloads" / "work"
-        found = [f"process {worker.pid} with {worker.open_files()}" for worker in busy_workers(process.pid)]
+        found = [str(worker.as_dict(["pid", "status", "open_files"])) for worker in busy_workers(process.pid)]
         found += [f"file {path.name}" for path in self.temp.iterdir()]
         found += [f"file {path.name}" for path in (work.iterdir() if work.exists() else ())]
         for connection in process.net_connections("tcp"):
