@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from video_tool.adapters.results import FramesResult, ProbeResult, ToolError
+from video_tool.adapters.results import FramesResult, ProbeResult
 from video_tool.answer import FrameStamp, VideoAnswer
 
 _TAG = "untrusted-video-content"
@@ -66,11 +66,6 @@ def readable(content: VideoAnswer | ProbeResult | FramesResult, *, marked: bool)
     if isinstance(content, VideoAnswer) and marked:
         told["text"] = mark(content.text)
     return told
-
-
-def error_text(error: ToolError) -> str:
-    """What went wrong, and what to do."""
-    return error.message
 
 
 def _moments(frames: Sequence[FrameStamp], videos: int) -> str:

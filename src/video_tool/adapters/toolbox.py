@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from video_tool.adapters.arguments import read_arguments
 from video_tool.adapters.explaining import OPERATORS, explain
 from video_tool.adapters.gate import Gate
-from video_tool.adapters.replies import answer_text, error_text, frames_text, probe_text, readable
+from video_tool.adapters.replies import answer_text, frames_text, probe_text, readable
 from video_tool.adapters.results import Cost, FramesResult, ProbeResult, ToolImage, ToolResult
 from video_tool.adapters.tools import TOOLS, VIDEO_FRAMES, VIDEO_PROBE, VIDEO_QA
 from video_tool.answer import VideoAnswer
@@ -127,7 +127,7 @@ class Toolbox:
             level = logging.WARNING if isinstance(error, OPERATORS) else logging.INFO
             _log.log(level, "%s: %s. %s", name, error, error.hint)
             told = explain(error)
-            return ToolResult(text=error_text(told), content=None, error=told, readable=told.model_dump(mode="json"))
+            return ToolResult(text=told.message, content=None, error=told, readable=told.model_dump(mode="json"))
 
     async def acall(
         self,

@@ -13,7 +13,7 @@ from langchain_core.tools.base import ArgsSchema
 
 from langchain_video_tool.engine import EngineFields
 from langchain_video_tool.progress import teller, telling
-from video_tool.adapters import TOOLS, Tool, Toolbox, ToolError, ToolResult, shared_toolbox
+from video_tool.adapters import TOOLS, Tool, Toolbox, ToolError, ToolResult, shared_toolbox, tool_schema
 
 _Content = str | list[str | dict[str, Any]]
 
@@ -47,16 +47,9 @@ class VideoTool(BaseTool, EngineFields):
     @property
     def tool_call_schema(self) -> ArgsSchema:
         """What chat models are bound with: no `default`, which strict schemas refuse; null stands for it."""
-        schema = self.definition.arguments.model_json_schema()
-        properties = {
-            name: {key: value for key, value in content.items() if key not in ("title", "default")}
-            for name, content in schema["properties"].items()
-        }
         return {
-            "type": "object",
             "description": self.description,
-            "properties": properties,
-            "required": schema["required"],
+            **tool_schema("openai", self.definition.name)["function"]["parameters"],
         }
 
     def _to_args_and_kwargs(
