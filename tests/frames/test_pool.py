@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from tests.frames.videos import numbered, numbers_in, write_frames
-from tests.frames.workers import busy_workers, worker_reading, workers_of
+from tests.frames.workers import busy_workers, none_left, wait_a_moment, worker_reading, workers_of
 from tests.plugin_distribution.other_plugins.readers import write_scripted
 from tests.serve import serve
 from video_tool.errors import DecodeError, DecodeTimeoutError, QuestionError, VideoTooLargeError
@@ -39,10 +39,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     shared = _shared_memory()
-    yield
-    assert busy_workers() == []
-    POOL.end()
-    assert workers_of() == []
+    with none_left():
+        yield
     assert _shared_memory() == shared
 
 
@@ -264,6 +262,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(tmp_path: Path, temp: Path) -> Non
     with asker("ask(sys.argv[1])", broken, temp=temp) as running:
         while not (busy := busy_workers(running.pid)):
             assert running.poll() is None
+            wait_a_moment()
         assert len(list(temp.iterdir())) == 1
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
