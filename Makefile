@@ -46,8 +46,10 @@ lint: install ## Check style, types and layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 
+# Tests start hundreds of programs, which would each compile what they import where no bytecode is to be kept.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: lint ## Everything that CI runs: lint, then the tests with coverage
-	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term
 
 $(FAMILIES_INSTALLED):
 	@mkdir -p "$(FAMILIES)"

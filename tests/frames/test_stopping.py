@@ -24,6 +24,7 @@ from video_tool.frames.pool import POOL
 from video_tool.question import Sampling
 from video_tool.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("unmeasured_workers")
 SETTINGS = Settings(decode_timeout=4 * SECONDS)
 
 
