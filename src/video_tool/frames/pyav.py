@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_tool.errors import DecodeError
-from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
+from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, compact, end_of
 
 _SAY_THEIR_SIZE = ("mov", "matroska")
 """The containers that tell how large frames are; in others FFmpeg has to look into the video."""
@@ -79,7 +79,7 @@ class PyAVReader:
             self._limits.check_frames(len(times))
         if not times:
             raise DecodeError("no frame of it can be decoded")
-        timestamps = tuple(np.round(np.maximum.accumulate(np.asarray(times) - times[0]), 6).tolist())
+        timestamps = compact(np.round(np.maximum.accumulate(np.asarray(times) - times[0]), 6))
         return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged)
 
     def keyframes(self) -> Sequence[int]:
