@@ -1,17 +1,13 @@
-"""From a file to its metadata and frames: what is asked of the workers, and what is made of their answers."""
+"""From a file to its metadata and frames: which worker and which reader, and what the user is told of it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from video_tool.errors import DecodeError, DecodeTimeoutError, NoVideoError, VideoTooLargeError
 from video_tool.frames.cache import CACHE, FrameSize, Identity, Learnt, Which, identity_of
@@ -19,13 +15,12 @@ from video_tool.frames.containers import container_of
 from video_tool.frames.header import Header, shortcomings
 from video_tool.frames.opened import NotLearntError, OpenVideo, sensible
 from video_tool.frames.pool import POOL, Budget, Worker
-from video_tool.frames.reader import Limits, VideoMetadata, compact
+from video_tool.frames.reader import Limits, VideoMetadata
 from video_tool.frames.report import StreamInfo
+from video_tool.frames.requests import decode_frames, describe_file, index_file, open_file
 from video_tool.frames.wire import FrameMemory
-from video_tool.plugins import warn_once
 from video_tool.settings import Settings
 from video_tool.sources import SourceFile
-from video_tool.sources.naming import one_line
 
 _FIRST_READER_SHARE = 1 / 3
 """Of the time to decode: when a reader hangs, enough is left for the next."""
@@ -66,20 +61,17 @@ class FileDecoder:
 
     Attributes:
         file: what is read.
+        container: FFmpeg's name of its container, as its first bytes tell; empty until a worker has opened it.
     """
 
     def __init__(self, file: SourceFile, settings: Settings) -> None:
         self.file = file
         self._settings = settings
         self._limits = Limits(settings.max_pixels, settings.max_video_frames)
+        self.container = ""
         self._open: _OpenFile | None = None
         self._failed = 0
         self._doubts: list[str] = []
-
-    @cached_property
-    def container(self) -> str:
-        """FFmpeg's name of the file's container, as its first bytes tell."""
-        return container_of(self.file.path, self.file.name)
 
     def decode(
         self, choose: Callable[[OpenVideo], Sequence[int]], frame_size: Callable[[], FrameSize | None]
@@ -104,9 +96,7 @@ class FileDecoder:
         budget = Budget(self._settings.decode_timeout)
         with _told_of(self.file.name, self._settings), self._worker() as worker:
             header = self._opened(worker, budget).header
-            answer, _ = worker.ask({"step": "streams"}, budget)
-            with sensible(worker):
-                streams = TypeAdapter(list[StreamInfo]).validate_python(answer["streams"])
+            streams = describe_file(worker, budget)
         # FFmpeg keeps the size of frames above the ceiling to itself
         size = {"width": header.width or None, "height": header.height or None}
         return header, [each.model_copy(update=size) if each.read else each for each in streams]
@@ -165,13 +155,14 @@ class FileDecoder:
                 try:
                     with budget.share(1.0 if is_last else _FIRST_READER_SHARE) as share:
                         if opened.learnt is None or opened.learnt.reader != reader:
-                            found = _index(worker, share, reader, self._limits, settings)
+                            found = index_file(worker, share, reader, self._limits)
+                            _check_duration(found.duration, settings)
                             opened.learnt = Learnt(header, reader, found)
                         metadata = opened.learnt.metadata
                         indices = tuple(choose(OpenVideo(opened.learnt, (worker, share))))
                         size = frame_size()
                         shape = _shape(indices, metadata, size, settings)
-                        memory = _frames(worker, share, indices, shape, size) if indices else None
+                        memory = decode_frames(worker, share, indices, shape, size) if indices else None
                 except (VideoTooLargeError, NoVideoError):
                     raise
                 except DecodeError as error:
@@ -201,9 +192,12 @@ class FileDecoder:
         """What the worker has of the file, which it opens unless it has done so for this one already."""
         status = self.file.path.stat()
         stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if worker.holder is not self or self._open is None or self._open.stamp != stamp:
+        if self._open is not None and self._open.stamp != stamp:
+            self._open, self._failed, self._doubts = None, 0, []
+        if worker.holder is not self or self._open is None:
             worker.holder = None
-            header, readers = _open(worker, budget, self.file.path, self.container, self._limits)
+            self.container = container_of(self.file.path, self.file.name)
+            header, readers = open_file(worker, budget, self.file.path, self.container, self._limits)
             self._open = _OpenFile(header, readers, stamp)
             worker.holder = self
         return self._open
@@ -235,45 +229,6 @@ class _OpenFile:
     complaints: int = 0
 
 
-def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Limits) -> tuple[Header, list[str]]:
-    request = {"step": "open", "path": str(path), "container": container, **asdict(limits)}
-    answer, _ = worker.ask(request, budget)
-    with sensible(worker):
-        header = TypeAdapter(Header).validate_python(answer["header"])
-        readers = TypeAdapter(list[str]).validate_python(answer["readers"])
-        broken = TypeAdapter(list[str]).validate_python(answer["broken"])
-    for complaint in broken:
-        warn_once(one_line(complaint))
-    if not readers:
-        raise NoVideoError("it is no video file: its first bytes are those of no container that can be read")
-    return header, readers
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What a worker says of a video, but for its timestamps."""
-
-    width: int
-    height: int
-    duration: float
-    damaged: int
-
-
-def _index(worker: Worker, budget: Budget, reader: str, limits: Limits, settings: Settings) -> VideoMetadata:
-    answer, (told,) = worker.ask({"step": "index", "reader": reader}, budget, follow=(8 * limits.max_frames,))
-    with sensible(worker):
-        times = np.frombuffer(told, np.float64)
-        said = TypeAdapter(_Told).validate_python(answer)
-        metadata = VideoMetadata(said.width, said.height, compact(times), said.duration, said.damaged)
-        if not (times[0] == 0 and bool(np.all(np.diff(times) >= 0)) and 0 < metadata.duration < math.inf):
-            raise ValueError("no times of a video")
-        if min(metadata.width, metadata.height) < 1:
-            raise ValueError("no size of a frame")
-    limits.check_pixels(metadata.width, metadata.height)
-    _check_duration(metadata.duration, settings)
-    return metadata
-
-
 def _shape(
     indices: Sequence[int], metadata: VideoMetadata, size: FrameSize | None, settings: Settings
 ) -> tuple[int, int, int, int]:
@@ -290,22 +245,6 @@ def _shape(
 
 def _none(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     return np.empty(shape, np.uint8)
-
-
-def _frames(
-    worker: Worker, budget: Budget, indices: Sequence[int], shape: tuple[int, int, int, int], size: FrameSize | None
-) -> FrameMemory:
-    """What the worker writes the frames to; the caller closes it."""
-    request = {"step": "frames", "indices": list(indices), "size": [shape[2], shape[1]]}
-    memory = FrameMemory(shape)
-    try:
-        worker.ask(request | {"resample": size.resample if size else None}, budget, memory=memory)
-        with sensible(worker):
-            memory.seal()
-    except BaseException:
-        memory.close()
-        raise
-    return memory
 
 
 def _check_header(header: Header, limits: Limits, settings: Settings) -> None:

@@ -81,7 +81,8 @@ class PyAVReader:
             self._limits.check_frames(len(times))
         if not times:
             raise DecodeError("no frame of it can be decoded")
-        timestamps = compact(np.round(np.maximum.accumulate(np.frombuffer(times, np.float64) - times[0]), 6))
+        shown: NDArray[np.float64] = np.maximum.accumulate(np.frombuffer(times, np.float64)) - times[0]
+        timestamps = compact(np.round(shown, 6))
         return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged)
 
     def keyframes(self) -> Sequence[int]:
