@@ -15,6 +15,7 @@ from video_tool.answer import Plan, VideoAnswer
 from video_tool.cancellation import CancelScope, run_in_thread
 from video_tool.conversation import Conversation
 from video_tool.errors import ModelNotFoundError, QuestionError
+from video_tool.frames import FetchedMedia, check_sampling, fetch_media
 from video_tool.model_options import EngineOptions, ModelOptions, PluginOptions, RemoteOptions, options_of
 from video_tool.models import (
     BatchModel,
@@ -262,8 +263,15 @@ class VideoQA:
         """
         asked = VideoQuestion.of(question, videos, images, options)
         self.check(asked)
-        most = asked.sampling.model_copy(update={"num_frames": self.settings.max_frames, "fps": None})
-        (media, message), (_, longest) = self.reader().measure(asked, (asked.sampling, most))
+        check_sampling(asked.sampling, self.settings)
+        with fetch_media(asked.videos, asked.images, self.settings, self.on_progress) as fetched:
+            return self.plan_fetched(asked, fetched)
+
+    def plan_fetched(self, question: VideoQuestion, fetched: FetchedMedia) -> Plan:
+        """The same of what has been fetched already, instead of the question's own. Raises as `plan` does."""
+        most = question.sampling.model_copy(update={"num_frames": self.settings.max_frames, "fps": None})
+        measured = self.reader().measure(question.question, fetched, (question.sampling, most))
+        (media, message), (_, longest) = measured
         known = self._preprocessor()
         return Plan(
             frames=stamps(media.videos),
@@ -271,7 +279,7 @@ class VideoQA:
             images=len(media.images),
             prompt_tokens=known and known.estimate((message,)),
             context_tokens=known and known.context_tokens,
-            max_frames=known and known.most_frames((longest,), asked.generation.max_new_tokens),
+            max_frames=known and known.most_frames((longest,), question.generation.max_new_tokens),
         )
 
     def _preprocessor(self) -> Preprocessor | None:
