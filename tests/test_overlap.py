@@ -86,8 +86,8 @@ def test_the_model_loads_while_a_video_downloads(site: Site) -> None:
     assert (answer.text, answer.frames, answer.usage) == (plain.text, plain.frames, plain.usage)
     assert min(answer.timings.fetch, answer.timings.load) > 0
     assert len({thread for _, thread in news}) == 1  # all was told by the thread that asked
-    load = [report for report, _ in news if report.stage == "load"]
-    assert [report.done for report in load] == [0, 1]
+    load = [report.done for report, _ in news if report.stage == "load"]
+    assert load[:2] == [0, 1]  # and perhaps again, so short is the time after which it is unloaded
     stages = [report.stage for report, _ in news]
     assert stages.index("download") < stages.index("load") < stages.index("decode") < stages.index("generate")
 
