@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,19 +186,25 @@ def read_streams(file: SourceFile, settings: Settings) -> tuple[str, Header, lis
         header, _ = _open(worker, budget, file.path, container, limits)
         answer, _ = worker.ask({"step": "streams"}, budget)
         with sensible(worker):
-            streams = TypeAdapter(list[StreamInfo]).validate_python(answer["streams"])
+            streams: list[StreamInfo] = _adapter(list[StreamInfo]).validate_python(answer["streams"])
     # FFmpeg keeps the size of frames above the ceiling to itself
     size = {"width": header.width or None, "height": header.height or None}
     return container, header, [each.model_copy(update=size) if each.read else each for each in streams]
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Checks what a worker says; making one takes longer than opening a video."""
+    return TypeAdapter(kind)
 
 
 def _open(worker: Worker, budget: Budget, path: Path, container: str, limits: Limits) -> tuple[Header, list[str]]:
     request = {"step": "open", "path": str(path), "container": container, **asdict(limits)}
     answer, _ = worker.ask(request, budget)
     with sensible(worker):
-        header = TypeAdapter(Header).validate_python(answer["header"])
-        readers = TypeAdapter(list[str]).validate_python(answer["readers"])
-        broken = TypeAdapter(list[str]).validate_python(answer["broken"])
+        header: Header = _adapter(Header).validate_python(answer["header"])
+        readers: list[str] = _adapter(list[str]).validate_python(answer["readers"])
+        broken: list[str] = _adapter(list[str]).validate_python(answer["broken"])
     for complaint in broken:
         warn_once(one_line(complaint))
     if not readers:
@@ -208,7 +216,7 @@ def _index(worker: Worker, budget: Budget, reader: str, limits: Limits, settings
     answer, (told,) = worker.ask({"step": "index", "reader": reader}, budget, follow=(8 * limits.max_frames,))
     with sensible(worker):
         timestamps = tuple(np.frombuffer(told, np.float64).tolist())
-        metadata = TypeAdapter(VideoMetadata).validate_python(answer | {"timestamps": timestamps})
+        metadata: VideoMetadata = _adapter(VideoMetadata).validate_python(answer | {"timestamps": timestamps})
         rising = all(a <= b for a, b in pairwise(metadata.timestamps))
         if not (rising and metadata.timestamps[:1] == (0.0,) and 0 < metadata.duration < math.inf):
             raise ValueError("no times of a video")
