@@ -15,11 +15,12 @@ from video_tool.answer import Plan, VideoAnswer
 from video_tool.cancellation import CancelScope, run_in_thread
 from video_tool.conversation import Conversation
 from video_tool.errors import ModelNotFoundError, QuestionError
-from video_tool.frames import FetchedMedia, check_sampling, fetch_media
+from video_tool.frames import FetchedMedia, check_sampling, fetch_media, start_decoder
 from video_tool.model_options import EngineOptions, ModelOptions, PluginOptions, RemoteOptions, options_of
 from video_tool.models import (
     BatchModel,
     HeldModel,
+    LoadAhead,
     OnText,
     Preprocessor,
     VideoLanguageModel,
@@ -337,7 +338,9 @@ class VideoQA:
 
     def reader(self) -> TurnReader:
         """Reads what questions are about."""
-        return TurnReader(self.settings, self.on_progress, partial(self._held.in_use, self._load))
+        use_model = partial(self._held.in_use, self._load)
+        load_ahead = partial(LoadAhead, self._held, self._load_telling, self.on_progress)
+        return TurnReader(self.settings, self.on_progress, use_model, load_ahead)
 
     def check(self, question: VideoQuestion, *, shown_already: bool = False) -> None:
         """Refuses what can't be asked of any model, before anything is fetched.
@@ -366,7 +369,11 @@ class VideoQA:
             check_grammar(options.response_format)
 
     def load(self) -> float:
-        """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
+        """Has the model loaded, if it is not yet, and what decodes videos started; returns the seconds of loading.
+
+        Raises `ModelError` as `ask` does.
+        """
+        start_decoder(self.settings)
         with self._held.in_use(self._load) as used:
             return used.load_seconds
 
@@ -421,6 +428,9 @@ class VideoQA:
             await asyncio.to_thread(pieces.end)
 
     def _load(self) -> VideoLanguageModel:
+        return self._load_telling(self.on_progress)
+
+    def _load_telling(self, on_progress: OnProgress) -> VideoLanguageModel:
         if isinstance(self.options, RemoteOptions):
             from video_tool.models.openai import OpenAIModel
 
@@ -428,9 +438,9 @@ class VideoQA:
         if isinstance(self.options, PluginOptions):
             from video_tool.models.backends import load_plugged
 
-            return load_plugged(str(self.model), self.options, self.settings, self.on_progress)
+            return load_plugged(str(self.model), self.options, self.settings, on_progress)
         from video_tool.models.transformers import TransformersModel
 
         return TransformersModel(
-            self.model, self.options, self.on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
+            self.model, self.options, on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
         )

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from video_tool.errors import ContextLengthError
-from video_tool.frames import FetchedMedia, Frames, Media, check_sampling, fetch_media
-from video_tool.models import InUse
-from video_tool.progress import OnProgress
+from video_tool.frames import FetchedMedia, Frames, Media, check_sampling, fetch_media, start_decoder
+from video_tool.models import InUse, LoadAhead
+from video_tool.progress import OnProgress, Progress
 from video_tool.prompt import Message, place_media
-from video_tool.question import GenerationOptions, Sampling, VideoQuestion
+from video_tool.question import FrameSequence, GenerationOptions, Sampling, VideoQuestion
 from video_tool.settings import Settings
 
 Exchange = tuple[Message, Message]
@@ -138,14 +138,20 @@ class TurnReader:
         settings: ceilings and defaults.
         on_progress: told about downloads and frames.
         use_model: has the model loaded for the length of a with-block.
+        load_ahead: the same for a block that does something else before.
     """
 
     def __init__(
-        self, settings: Settings, on_progress: OnProgress, use_model: Callable[[], AbstractContextManager[InUse]]
+        self,
+        settings: Settings,
+        on_progress: OnProgress,
+        use_model: Callable[[], AbstractContextManager[InUse]],
+        load_ahead: Callable[[], LoadAhead],
     ) -> None:
         self._settings = settings
         self._on_progress = on_progress
         self._use_model = use_model
+        self._load_ahead = load_ahead
 
     def first(self, question: VideoQuestion, about: VideoQuestion, began: float) -> Turn:
         """The first question of a conversation, or the only one.
@@ -237,10 +243,22 @@ class TurnReader:
             check_sampling(group.sampling, self._settings)
         samplings = [[group.sampling] * len(group.videos) for group in groups]
         warnings: tuple[str, ...] = ()
+        to_decode = any(not isinstance(video, FrameSequence) for group in groups for video in group.videos)
         with ExitStack() as stack:
+            ahead = stack.enter_context(self._load_ahead())
+
+            def tell(news: Progress) -> None:
+                # while bytes are on their way, all that will be needed gets ready; an address that leads nowhere, or
+                # that is refused, has nothing loaded, and what is at hand is measured before that has begun
+                if news.stage == "download" and news.done != news.total:
+                    if to_decode:
+                        start_decoder(self._settings)
+                    ahead.begin()
+                ahead.tell()
+                self._on_progress(news)
+
             fetched = [
-                stack.enter_context(fetch_media(group.videos, group.images, self._settings, self._on_progress))
-                for group in groups
+                stack.enter_context(fetch_media(group.videos, group.images, self._settings, tell)) for group in groups
             ]
 
             def measure() -> tuple[list[Media], tuple[Message, ...]]:
@@ -249,7 +267,7 @@ class TurnReader:
 
             # a file that is no video, and words that don't go with them, are told before minutes are spent on a model
             measured, messages = measure()
-            used = stack.enter_context(self._use_model())
+            used = stack.enter_context(ahead.in_use())
             while True:
                 try:
                     used.model.check_length(messages, options)

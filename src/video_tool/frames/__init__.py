@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from video_tool.frames.cache import FrameSize
     from video_tool.frames.images import read_image
     from video_tool.frames.media import FetchedMedia, Media, fetch_media
+    from video_tool.frames.pool import start_decoder
     from video_tool.frames.probing import probe_fetched, probe_video
     from video_tool.frames.reading import fetch_video, read_video
     from video_tool.frames.sampled import Frames
@@ -29,6 +30,7 @@ _HOMES = {
     "probe_video": "probing",
     "read_image": "images",
     "read_video": "reading",
+    "start_decoder": "pool",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "probe_video",
     "read_image",
     "read_video",
+    "start_decoder",
 ]
 
 

@@ -17,6 +17,7 @@ from video_tool.cancellation import acquire, check, on_cancel
 from video_tool.errors import DecodeError, DecodeTimeoutError, NoVideoError, VideoTooLargeError
 from video_tool.frames.reader import UnsuitableReaderError
 from video_tool.frames.wire import FrameMemory, start_process
+from video_tool.settings import Settings
 
 _ERRORS = {error.__name__: error for error in (DecodeError, NoVideoError, UnsuitableReaderError, VideoTooLargeError)}
 _LONGEST_ANSWER = 1 << 20  # bytes
@@ -188,7 +189,8 @@ class WorkerPool:
     """Workers of this process: as many as were needed at once, and never more than there are cores."""
 
     def __init__(self) -> None:
-        self._slots = threading.BoundedSemaphore(max(2, _cores()))
+        self._most = max(2, _cores())
+        self._slots = threading.BoundedSemaphore(self._most)
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._idle: list[Worker] = []
@@ -225,6 +227,13 @@ class WorkerPool:
                     self._idle.remove(worker)
                     self._workers.remove(worker)
                     worker.end()
+
+    def start(self, memory: int, plugins: tuple[str, ...] | None) -> None:
+        """Has a worker start for whoever comes next, unless one is idle or all are busy. Arguments as for `lend`."""
+        with self._lock:
+            if not self._idle and len(self._workers) < self._most:
+                with suppress(OSError):  # who needs it tries again, and is told why not
+                    self._idle.append(self._start(memory, plugins))
 
     def _take(self, memory: int, plugins: tuple[str, ...] | None, holder: object | None) -> Worker:
         with self._lock:
@@ -283,6 +292,12 @@ def _cores() -> int:
 
 POOL = WorkerPool()
 """All that this process decodes goes through it."""
+
+
+def start_decoder(settings: Settings) -> None:
+    """Has a process start in which the next video is decoded, where none waits for one; does not wait for it."""
+    POOL.start(settings.decode_memory, settings.plugins)
+
 
 atexit.register(POOL.end)
 if hasattr(os, "register_at_fork"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -27,9 +29,9 @@ def open_file(worker: Worker, budget: Budget, path: Path, container: str, limits
     request = {"step": "open", "path": str(path), "container": container, **asdict(limits)}
     answer, _ = worker.ask(request, budget)
     with sensible(worker):
-        header = TypeAdapter(Header).validate_python(answer["header"])
-        readers = TypeAdapter(list[str]).validate_python(answer["readers"])
-        broken = TypeAdapter(list[str]).validate_python(answer["broken"])
+        header: Header = _adapter(Header).validate_python(answer["header"])
+        readers: list[str] = _adapter(list[str]).validate_python(answer["readers"])
+        broken: list[str] = _adapter(list[str]).validate_python(answer["broken"])
     for complaint in broken:
         warn_once(one_line(complaint))
     if not readers:
@@ -41,7 +43,8 @@ def describe_file(worker: Worker, budget: Budget) -> list[StreamInfo]:
     """What FFmpeg finds in the open file, stream by stream."""
     answer, _ = worker.ask({"step": "streams"}, budget)
     with sensible(worker):
-        return TypeAdapter(list[StreamInfo]).validate_python(answer["streams"])
+        streams: list[StreamInfo] = _adapter(list[StreamInfo]).validate_python(answer["streams"])
+    return streams
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def index_file(worker: Worker, budget: Budget, reader: str, limits: Limits) -> V
     answer, (told,) = worker.ask({"step": "index", "reader": reader}, budget, follow=(8 * limits.max_frames,))
     with sensible(worker):
         times = np.frombuffer(told, np.float64)
-        said = TypeAdapter(_Told).validate_python(answer)
+        said: _Told = _adapter(_Told).validate_python(answer)
         metadata = VideoMetadata(said.width, said.height, compact(times), said.duration, said.damaged)
         if not (times[0] == 0 and bool(np.all(np.diff(times) >= 0)) and 0 < metadata.duration < math.inf):
             raise ValueError("no times of a video")
@@ -83,3 +86,9 @@ def decode_frames(
         memory.close()
         raise
     return memory
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Checks what a worker says; making one takes longer than opening a video."""
+    return TypeAdapter(kind)
