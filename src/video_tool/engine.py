@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from video_tool.answer import Plan, VideoAnswer
-from video_tool.cancellation import CancelScope, run_in_thread
+from video_tool.asking_many import read_many, side_by_side
+from video_tool.cancellation import run_in_thread
+from video_tool.checking import check_options, check_question
 from video_tool.conversation import Conversation
-from video_tool.errors import ModelNotFoundError, QuestionError
-from video_tool.model_options import EngineOptions, ModelOptions, PluginOptions, RemoteOptions, options_of
-from video_tool.models import (
-    BatchModel,
-    HeldModel,
-    OnText,
-    Preprocessor,
-    VideoLanguageModel,
-    check_generation,
-    check_grammar,
-    check_remote_generation,
-    find_backend,
-)
+from video_tool.model_options import EngineOptions, PluginOptions, RemoteOptions, options_of
+from video_tool.models import BatchModel, HeldModel, OnText, VideoLanguageModel
+from video_tool.planning import known_preprocessor, make_plan
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import (
     AskOptions,
     ConversationOptions,
-    GenerationOptions,
     ImageInput,
     VideoInput,
     VideoQuestion,
 )
-from video_tool.receipt import stamps, write_receipt
+from video_tool.receipt import write_receipt
 from video_tool.settings import Settings
-from video_tool.streaming import TextStream
+from video_tool.streaming import ain_pieces, in_pieces
 from video_tool.turn import Turn, TurnReader
 
 
@@ -223,9 +211,12 @@ class VideoQA:
         Raises:
             VideoToolError: as `ask` does; where one question fails, none is answered.
         """
-        turns = self.read_many([VideoQuestion.of(question, videos, images, options) for question in questions])
+        asked = [VideoQuestion.of(question, videos, images, options) for question in questions]
+        for each in asked:
+            self.check(each)
+        turns = read_many(self.read, asked)
         if isinstance(self.options, RemoteOptions):
-            return self._reply_side_by_side(turns)
+            return side_by_side(self.reply, turns)
         with self._held.in_use(self._load) as used:
             if turns and isinstance(used.model, BatchModel):
                 messages = [turn.messages for turn in turns]
@@ -262,31 +253,8 @@ class VideoQA:
         """
         asked = VideoQuestion.of(question, videos, images, options)
         self.check(asked)
-        most = asked.sampling.model_copy(update={"num_frames": self.settings.max_frames, "fps": None})
-        (media, message), (_, longest) = self.reader().measure(asked, (asked.sampling, most))
-        known = self._preprocessor()
-        return Plan(
-            frames=stamps(media.videos),
-            videos=tuple(video.info for video in media.videos),
-            images=len(media.images),
-            prompt_tokens=known and known.estimate((message,)),
-            context_tokens=known and known.context_tokens,
-            max_frames=known and known.most_frames((longest,), asked.generation.max_new_tokens),
-        )
-
-    def _preprocessor(self) -> Preprocessor | None:
-        """How the model is asked, as far as that is known without a download."""
-        if not isinstance(self.options, ModelOptions):
-            return None
-        loaded = self._held.model
-        if loaded is not None:
-            return getattr(loaded, "preprocessor", None)
-        from video_tool.models.loading import inspect
-
-        try:
-            return inspect(self.model, self.settings.plugins)
-        except ModelNotFoundError:
-            return None
+        known = known_preprocessor(self.model, self.options, self._held, self.settings)
+        return make_plan(asked, self.reader(), known, self.settings)
 
     def conversation(
         self,
@@ -315,18 +283,6 @@ class VideoQA:
         alone = question.model_copy(update={"videos": (), "images": ()})
         return self.reader().first(alone, question, began)
 
-    def read_many(self, questions: Sequence[VideoQuestion]) -> list[Turn]:
-        """All that the model needs to answer questions that differ in their words alone. Raises as `read` does."""
-        for question in questions:
-            self.check(question)
-        if not questions:
-            return []
-        # the longest leaves the least room for frames
-        longest = max(range(len(questions)), key=lambda number: len(questions[number].question))
-        read = self.read(questions[longest])
-        first, *others = (read.asking(question.question) for question in questions)
-        return [first, *(turn.kept() for turn in others)]
-
     def reader(self) -> TurnReader:
         """Reads what questions are about."""
         return TurnReader(self.settings, self.on_progress, partial(self._held.in_use, self._load))
@@ -342,20 +298,7 @@ class VideoQA:
             QuestionError: it is empty, about nothing, or to be answered in a way that makes no sense.
             ModelNotFoundError: the model's name begins with that of a backend that nobody has.
         """
-        if not question.question.strip():
-            raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
-        if not (question.videos or question.images or shown_already):
-            raise QuestionError("there is no video and no image", hint="Give at least one of them.")
-        if isinstance(self.options, PluginOptions):
-            find_backend(str(self.model), self.options.backend, self.settings)
-        self._check_generation(question.generation)
-
-    def _check_generation(self, options: GenerationOptions) -> None:
-        check_generation(options)
-        if isinstance(self.options, RemoteOptions):
-            check_remote_generation(options)
-        elif isinstance(self.options, ModelOptions) and options.response_format is not None:
-            check_grammar(options.response_format)
+        check_question(question, self.model, self.options, self.settings, shown_already=shown_already)
 
     def load(self) -> float:
         """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
@@ -377,40 +320,18 @@ class VideoQA:
             turn: what it is asked.
             on_text: told what each token adds to the text; what it raises ends generating.
         """
-        self._check_generation(turn.options)
+        check_options(turn.options, self.options)
         with self._held.in_use(self._load) as used:
             generation = used.model.generate(turn.messages, turn.options, self.on_progress, on_text)
             return write_receipt(turn, generation, used.model.info, used.load_seconds)
 
-    def _reply_side_by_side(self, turns: Sequence[Turn]) -> list[VideoAnswer]:
-        with CancelScope() as scope, ThreadPoolExecutor(max(1, len(turns))) as pool:
-            waiting = [pool.submit(copy_context().run, self.reply, turn) for turn in turns]
-            try:
-                wait(waiting, return_when=FIRST_EXCEPTION)
-                return [each.result() for each in waiting if each.done()]
-            except BaseException:
-                scope.cancel()
-                raise
-
     def reply_in_pieces(self, turn: Turn) -> Generator[str | VideoAnswer]:
         """`reply` as `stream` gives it."""
-        pieces = TextStream(partial(self.reply, turn))
-        try:
-            while isinstance(piece := pieces.take(), str):
-                yield piece
-            yield piece
-        finally:
-            pieces.end()
+        return in_pieces(partial(self.reply, turn))
 
-    async def areply_in_pieces(self, turn: Turn) -> AsyncGenerator[str | VideoAnswer]:
+    def areply_in_pieces(self, turn: Turn) -> AsyncGenerator[str | VideoAnswer]:
         """`reply` as `astream` gives it."""
-        pieces = TextStream(partial(self.reply, turn))
-        try:
-            while isinstance(piece := await asyncio.to_thread(pieces.take), str):
-                yield piece
-            yield piece
-        finally:
-            await asyncio.to_thread(pieces.end)
+        return ain_pieces(partial(self.reply, turn))
 
     def _load(self) -> VideoLanguageModel:
         if isinstance(self.options, RemoteOptions):

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from video_tool.answer import ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.cancellation import acquire, check
-from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
+from video_tool.errors import CancelledError, DeadlineError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.batching import BatchListener, Row, batch_arguments, batches, shared_beginning
 from video_tool.models.choosing import after_prefill, after_prompt, closing_tokens, longest_choice, score_choices
-from video_tool.models.failures import empty_caches, first_line, is_out_of_memory, let_go
-from video_tool.models.fitting import question_too_large
+from video_tool.models.failures import empty_caches, let_go
 from video_tool.models.heeding import Heeding
 from video_tool.models.listening import Listener
 from video_tool.models.loading import load
@@ -26,6 +25,7 @@ from video_tool.models.options import generate_arguments
 from video_tool.models.prefilling import Prefill, Prefiller, without_cache
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
+from video_tool.models.transformers_errors import typed_errors
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.prompt import Message, Prompt
@@ -257,6 +257,9 @@ class TransformersModel:
                     said.append(self._heard(listener, out[number : number + 1, :stop], prompt))
         return said
 
+    def _typed_errors(self, tokens: int) -> AbstractContextManager[None]:
+        return typed_errors(tokens, self.info.id, self.preprocessor.family, self._loaded.device)
+
     def _heard(self, listener: Listener, out: torch.Tensor, prompt: int, logprobs: Sequence[TokenLogprob] = ()) -> Said:
         """What was said, once nothing is generated any more."""
         listener.finish(out)
@@ -329,28 +332,6 @@ class TransformersModel:
         if on_text is not None:
             on_text(best.text)
         return Said(best.text, (), "stop", scores)
-
-    @contextmanager
-    def _typed_errors(self, tokens: int) -> Generator[None]:
-        """Has what the model raises say what to do."""
-        import torch
-        from torch._dynamo.exc import TorchDynamoException
-
-        device = self._loaded.device
-        before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                raise question_too_large(tokens, error, device, before) from error
-            if isinstance(error, TorchDynamoException):
-                raise ModelError(
-                    f"{self.info.id} can't be compiled: {first_line(error)}",
-                    hint="torch.compile needs a C++ compiler, and not every model can be compiled: leave out compile.",
-                ) from error
-            raise
-        except ValueError as error:
-            raise self.preprocessor.family.misfit(error) from error
 
     @contextmanager
     def _seeded(self, seed: int | None) -> Generator[None]:
