@@ -221,9 +221,8 @@ class VideoQA:
             if turns and isinstance(used.model, BatchModel):
                 messages = [turn.messages for turn in turns]
                 found = used.model.generate_many(messages, turns[0].options, self.on_progress)
-                if found is not None:
-                    info = used.model.info
-                    return [write_receipt(turn, each, info, 0.0) for turn, each in zip(turns, found, strict=True)]
+                info = used.model.info
+                return [write_receipt(turn, each, info, 0.0) for turn, each in zip(turns, found, strict=True)]
             return [self.reply(turn) for turn in turns]
 
     async def aask_many(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from video_tool.answer import TokenLogprob
 from video_tool.cancellation import check
-from video_tool.models.base import OnText
+from video_tool.models.base import OnText, Said
 from video_tool.models.structured import Constraint
 from video_tool.models.transcript import Transcript
 from video_tool.progress import OnProgress, Progress
@@ -80,10 +82,22 @@ class Listener:
         end = self.failure is not None or self.stopped is not None
         return torch.full((ids.shape[0],), end, dtype=torch.bool, device=ids.device)
 
-    def finish(self, ids: torch.Tensor) -> None:
-        """Takes all tokens there are, and tells what was held back."""
+    def said(self, ids: torch.Tensor, ends: Collection[int], logprobs: Sequence[TokenLogprob] = ()) -> Said:
+        """What was said, once nothing is generated any more; tells what was held back.
+
+        Args:
+            ids: (1, tokens), prompt and answer.
+            ends: the tokens with which the model ends an answer.
+            logprobs: how likely each token was.
+        """
         self._read(ids)
         self._transcript.tell(whole=True)
+        new = tuple(ids[0, self._prompt :].tolist())
+        said_all = bool(new) and new[-1] in ends
+        # Transformers may have looked a token further than the end
+        return Said(
+            self.text, new, "stop" if said_all else self.stopped or "length", logprobs=tuple(logprobs[: len(new)])
+        )
 
     def _read(self, ids: torch.Tensor) -> None:
         new = ids[0, self._prompt :]
