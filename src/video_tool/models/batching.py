@@ -6,14 +6,11 @@ it one after another. Then all answers are generated together, token by token.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from video_tool.cancellation import check
-from video_tool.models.base import Generation
-from video_tool.models.listening import Listener
 from video_tool.models.options import generate_arguments
 from video_tool.models.prefilling import Prefill
 from video_tool.question import GenerationOptions
@@ -21,7 +18,8 @@ from video_tool.question import GenerationOptions
 if TYPE_CHECKING:
     import torch
 
-    from video_tool.models.encoded import EncodedQuestion
+    from video_tool.models.encoded import EncodedQuestion, Weights
+    from video_tool.models.gathering import Turn
 
 _ALONE: dict[str, Any] = {
     "choices": (),
@@ -75,150 +73,189 @@ def go_together(question: EncodedQuestion, others: Sequence[EncodedQuestion]) ->
 
 
 @dataclass(frozen=True)
-class Row:
-    """A question of a batch.
+class Begun:
+    """How far a model is with a question.
 
     Attributes:
-        question: what is asked.
-        began: the prompt that is through the model already.
-        cut: how many tokens that begins with in common with this one.
-        first: whether it is this one.
+        ids: (1, tokens), of the prompt and of what was said.
+        prefill: its cache holds the first of them, and perhaps others behind, of another question.
+        cut: how many of them.
+        position_ids: where they are, (…, 1, tokens); None where the model is not told.
     """
 
-    question: EncodedQuestion
-    began: Prefill
+    ids: torch.Tensor
+    prefill: Prefill
     cut: int
-    first: bool
+    position_ids: torch.Tensor | None
 
 
-def answer_together(questions: Sequence[EncodedQuestion], heard: Callable[[], None]) -> None:
+def begun(prefill: Prefill, ids: torch.Tensor) -> Begun:
+    """How far a model is with the question of a prefill, by all tokens so far, (1, tokens)."""
+    prefill.arguments = {}  # pixels among them, which it has seen
+    return Begun(ids, prefill, ids.shape[1] - 1, _further(prefill.position_ids, ids.shape[1]))
+
+
+def _further(positions: torch.Tensor | None, length: int) -> torch.Tensor | None:
+    """The places of so many tokens; those that are new follow each other."""
+    import torch
+
+    if positions is None:
+        return None
+    steps = torch.arange(1, length - positions.shape[-1] + 1, device=positions.device)
+    return torch.cat([positions, positions[..., -1:] + steps], dim=-1)
+
+
+def answer_together(weights: Weights, turn: Turn) -> None:
     """Gives each question its answer, or what its asker's callbacks raised. Those are left open that can't be answered
-    so, and those that nobody waits for any more.
+    so.
 
     Args:
-        questions: all in the same weights.
-        heard: called when one of them has its answer, or will have none.
+        weights: which all are asked.
+        turn: the questions; others join it between two tokens.
 
     Raises:
         VideoToolError: as generating does.
     """
     import torch
 
-    weights, began = questions[0].weights, time.perf_counter()
-    longest = max(each.ids.shape[1] for each in questions)
-    width = longest + max(each.new_tokens for each in questions)
-    listeners = {id(each): each.listener() for each in questions}
-    with torch.inference_mode(), weights.typed_errors(longest):
-        rows: list[Row] = []
-        for alike in _alike(questions):
-            begun = _begun([each for each in alike if each.open])
-            for row in begun:
-                if len(rows) >= weights.prefiller.most_rows(row.began, width):
-                    _generate(rows, [listeners[id(each.question)] for each in rows], began, heard)
-                    rows = []
-                rows.append(row)
-        rows = [row for row in rows if row.question.open]
-        if rows:
-            _generate(rows, [listeners[id(each.question)] for each in rows], began, heard)
+    present = cast("list[EncodedQuestion]", turn.asked)
+    new: Sequence[EncodedQuestion] = present
+    while any(each.open for each in present):
+        longest = max(each.ids.shape[1] for each in present)
+        with torch.inference_mode(), weights.typed_errors(longest):
+            _read(new, present)
+            rows = [each for each in present if each.open and each.begun is not None]
+            if not rows:
+                return
+            width = longest + max(each.new_tokens for each in rows)
+            most = weights.prefiller.most_rows(_state(rows[0]).prefill, width)
+            paused = _generate(weights, rows[:most], turn.heard, turn.wanted if len(rows) < most else None)
+        new = cast("Sequence[EncodedQuestion]", turn.joined()) if paused else ()
 
 
-def _alike(questions: Sequence[EncodedQuestion]) -> list[list[EncodedQuestion]]:
-    """The questions by what they show."""
-    groups: list[list[EncodedQuestion]] = []
-    for question in questions:
-        group = next((each for each in groups if common_beginning([*each, question]) is not None), None)
-        if group is None:
-            groups.append([question])
+def _read(new: Sequence[EncodedQuestion], present: Sequence[EncodedQuestion]) -> None:
+    """Has the model read what these questions begin with: once what several have in common, and nothing that is read.
+
+    Args:
+        new: those that are new.
+        present: these and all others.
+    """
+    for question in new:
+        if question.begun is not None or not question.open:
+            continue
+        check()
+        same = [each for each in present if each.open and common_beginning([question, each]) is not None]
+        source = next((each for each in same if each.begun is not None), None)
+        alike = [each for each in same if each.begun is None]
+        if source is not None:
+            cut = min(_state(source).cut, *(common_beginning([source, each]) or 0 for each in alike))
+            prefill = _state(source).prefill
         else:
-            group.append(question)
-    return groups
+            cut = common_beginning(alike) or 0
+            found = _prefilled(question)
+            if found is None:
+                return
+            prefill = found
+        for each in alike:
+            each.begin()
+            first = each is question and source is None
+            prefiller = each.weights.prefiller
+            places = prefill.position_ids if first else prefiller.positions(each.inputs(pixels=False))
+            each.begun = Begun(each.ids.to(each.weights.device), prefill, cut, places)
+            each.use = prefiller.use(prefill) if first else prefiller.use_of_other(prefill, cut)
 
 
-def _begun(alike: Sequence[EncodedQuestion]) -> list[Row]:
-    """Has the model read what questions begin with in common."""
-    if not alike:
-        return []
-    check()
-    first = alike[0]
-    weights = first.weights
-    cut = common_beginning(alike)
-    prefill = weights.prefiller.begin(first.prompt, first.inputs(), first.keys)
-    if prefill.cache is None or cut is None:
-        return []
+def _prefilled(question: EncodedQuestion) -> Prefill | None:
+    """A prompt that is through the model; None where the model does not keep enough to go on from."""
+    weights = question.weights
+    prefill = weights.prefiller.begin(question.prompt, question.inputs(), question.keys)
+    if prefill.cache is None:
+        return None
     with weights.heeding.prefill_first():
         weights.model.generate(**prefill.arguments, **generate_arguments(GenerationOptions(max_new_tokens=1)))
     weights.prefiller.keep(prefill, ())
-    if prefill.cache is None:
-        return []
-    prefill.arguments = {}  # the pixels are not needed any more
-    return [Row(each, prefill, cut, each is first) for each in alike]
+    prefill.arguments = {}
+    question.let_go_of_pixels()
+    return None if prefill.cache is None else prefill
 
 
-def _generate(rows: Sequence[Row], listeners: Sequence[Listener], began: float, heard: Callable[[], None]) -> None:
-    """Has the model answer what it has read."""
-    weights = rows[0].question.weights
-    arguments = batch_arguments(rows, weights.tokenizer.pad_token_id or 0)
-    prompt = arguments["input_ids"].shape[1]
+def _state(question: EncodedQuestion) -> Begun:
+    if question.begun is None:
+        raise RuntimeError("the question has not been read")
+    return question.begun
 
-    def finish(number: int, ids: torch.Tensor) -> Generation:
-        row = rows[number]
-        said = listeners[number].said(ids, weights.ends)
-        use = row.question.weights.prefiller.use(row.began)
-        use = use if row.first else use.model_copy(update={"tokens": row.cut})
-        question = row.question
-        seconds = time.perf_counter() - began
-        return Generation(said, question.usage(len(said.tokens)), question.seconds, seconds, use, len(rows))
 
-    hearing = _Hearing([row.question for row in rows], listeners, prompt, weights.ends, finish, heard)
-    most = GenerationOptions(max_new_tokens=max(row.question.new_tokens for row in rows))
+def _generate(
+    weights: Weights,
+    rows: Sequence[EncodedQuestion],
+    heard: Callable[[], None],
+    wanted: Callable[[], bool] | None,
+) -> bool:
+    """Goes on with answers until all are whole, or others want to join; returns whether they do.
+
+    Args:
+        weights: what all are asked.
+        rows: the questions.
+        heard: called when one has its answer, or will have none.
+        wanted: whether others want to join; None where there is no room.
+    """
+    import torch
+
+    states = [_state(row) for row in rows]
+    before, behind = max(each.cut for each in states), max(each.ids.shape[1] - each.cut for each in states)
+    for row in rows:
+        row.companions = max(row.companions, len(rows))
+    arguments = batch_arguments(weights, states, before, behind)
+    hearing = _Hearing(rows, states, before + behind, weights.ends, heard, wanted)
+    left = max(row.new_tokens - (each.ids.shape[1] - row.ids.shape[1]) for row, each in zip(rows, states, strict=True))
     with weights.heeding.prefill_first():
-        weights.model.generate(**arguments, **generate_arguments(most), stopping_criteria=[hearing])
+        out = weights.model.generate(
+            **arguments, **generate_arguments(GenerationOptions(max_new_tokens=left)), stopping_criteria=[hearing]
+        )
+    for number, (row, each) in enumerate(zip(rows, states, strict=True)):
+        row.begun = None
+        if row.open:
+            ids = torch.cat([each.ids, out[number : number + 1, before + behind :]], dim=1)
+            parts = (before - each.cut, before), (before + behind - (each.ids.shape[1] - each.cut), None)
+            cache = weights.prefiller.picked(arguments["past_key_values"], number, [slice(*part) for part in parts])
+            row.begun = begun(Prefill({}, row.keys, 0, cache, None, each.position_ids), ids)
+    return hearing.paused
 
 
-def batch_arguments(rows: Sequence[Row], filler: int) -> dict[str, Any]:
-    """What `generate` of Transformers is given for several prompts, of each of which the beginning is known.
+def batch_arguments(weights: Weights, states: Sequence[Begun], before: int, behind: int) -> dict[str, Any]:
+    """What `generate` of Transformers is given for several questions, of each of which the beginning is known.
 
     What is missing to the longest beginning is filled up in front, and to the longest rest between the two: nothing
     attends to that.
 
     Args:
-        rows: the prompts; those with the same beginning follow each other.
-        filler: a token.
+        weights: what all are asked.
+        states: the questions.
+        before: tokens of the longest beginning.
+        behind: tokens of the longest rest.
     """
     import torch
-
-    weights = rows[0].question.weights
-    before = max(row.cut for row in rows)
-    behind = max(row.question.ids.shape[1] - row.cut for row in rows)
 
     def filled(tokens: torch.Tensor, cut: int, missing: int) -> torch.Tensor:
         front = tokens.new_full((*tokens.shape[:-1], before - cut), missing)
         between = tokens.new_full((*tokens.shape[:-1], behind - (tokens.shape[-1] - cut)), missing)
         return torch.cat([front, tokens[..., :cut], between, tokens[..., cut:]], dim=-1)
 
-    ids = [row.question.ids.to(weights.device) for row in rows]
+    filler = weights.tokenizer.pad_token_id or 0
     beginnings: list[tuple[Prefill, int, int]] = []
-    for row in rows:
-        if beginnings and beginnings[-1][0] is row.began:
-            beginnings[-1] = (row.began, row.cut, beginnings[-1][2] + 1)
+    for each in states:
+        if beginnings and beginnings[-1][0] is each.prefill and beginnings[-1][1] == each.cut:
+            beginnings[-1] = (each.prefill, each.cut, beginnings[-1][2] + 1)
         else:
-            beginnings.append((row.began, row.cut, 1))
+            beginnings.append((each.prefill, each.cut, 1))
     arguments: dict[str, Any] = {
-        "input_ids": torch.cat([filled(each, row.cut, filler) for each, row in zip(ids, rows, strict=True)]),
-        "attention_mask": torch.cat(
-            [filled(torch.ones_like(each), row.cut, 0) for each, row in zip(ids, rows, strict=True)]
-        ),
+        "input_ids": torch.cat([filled(each.ids, each.cut, filler) for each in states]),
+        "attention_mask": torch.cat([filled(torch.ones_like(each.ids), each.cut, 0) for each in states]),
         "past_key_values": weights.prefiller.joined(beginnings),
     }
-    places = [
-        row.began.position_ids
-        if row.first
-        else row.question.weights.prefiller.positions(row.question.inputs(pixels=False))
-        for row in rows
-    ]
-    if None not in places:
-        parts = [filled(place, row.cut, 0) for place, row in zip(places, rows, strict=True) if place is not None]
-        arguments["position_ids"] = torch.cat(parts, dim=-2)
+    places = [filled(each.position_ids, each.cut, 0) for each in states if each.position_ids is not None]
+    if places:
+        arguments["position_ids"] = torch.cat(places, dim=-2)
     return arguments
 
 
@@ -227,44 +264,51 @@ class _Hearing:
 
     Args:
         questions: one for each answer.
-        listeners: the same; each hears its own answer alone.
-        prompt: tokens of the longest prompt.
+        states: how far the model is with them.
+        prompt: tokens of each row that were there before.
         ends: the tokens with which the model ends an answer.
-        finish: makes the answer of (1, tokens) that were said to the question of this number.
         heard: called when one has its answer, or will have none.
+        wanted: whether others want to join; None where there is no room.
+
+    Attributes:
+        paused: whether it stopped for others.
     """
 
     def __init__(
         self,
         questions: Sequence[EncodedQuestion],
-        listeners: Sequence[Listener],
+        states: Sequence[Begun],
         prompt: int,
         ends: Sequence[int],
-        finish: Callable[[int, torch.Tensor], Generation],
         heard: Callable[[], None],
+        wanted: Callable[[], bool] | None,
     ) -> None:
-        self._questions, self._listeners, self._prompt, self._ends = questions, listeners, prompt, ends
-        self._finish, self._heard = finish, heard
+        self.paused = False
+        self._questions, self._states, self._prompt, self._ends = questions, states, prompt, ends
+        self._heard, self._wanted = heard, wanted
 
     def __call__(self, ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         import torch
 
-        for number, question in enumerate(self._questions):
+        for number, (question, state) in enumerate(zip(self._questions, self._states, strict=True)):
             if question.open:
+                said = torch.cat([state.ids, ids[number : number + 1, self._prompt :]], dim=1)
                 with question.hearing:
                     if question.open:
-                        question.context.run(self._hear, number, ids[number : number + 1, self._prompt :], scores)
+                        question.context.run(self._hear, question, said, scores)
                 if not question.open:
                     self._heard()
-        return torch.tensor([not each.open for each in self._questions], device=ids.device)
+        still = [each.open for each in self._questions]
+        self.paused = any(still) and self._wanted is not None and self._wanted()
+        return torch.tensor([self.paused or not each for each in still], device=ids.device)
 
-    def _hear(self, number: int, said: torch.Tensor, scores: Any) -> None:
-        question, listener = self._questions[number], self._listeners[number]
-        told_to_end = bool(listener(said, scores)[0])
-        if listener.failure is not None:
-            question.failure = listener.failure
-        elif told_to_end or said.shape[1] >= question.new_tokens or int(said[0, -1]) in self._ends:
-            try:
-                question.answer = self._finish(number, said)
-            except BaseException as error:  # noqa: BLE001 — the asker's own, raised again where it waits
-                question.failure = error
+    def _hear(self, question: EncodedQuestion, ids: torch.Tensor, scores: Any) -> None:
+        listener = question.listener()
+        listener(ids, scores)
+        try:
+            if listener.failure is not None:
+                question.failure = listener.failure
+            elif listener.ended(ids, self._ends):
+                question.answer = question.answered(listener.said(ids, self._ends))
+        except BaseException as error:  # noqa: BLE001 — the asker's own, raised again where it waits
+            question.failure = error

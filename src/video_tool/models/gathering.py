@@ -1,8 +1,9 @@
 """Questions before the same weights: whose turn it is, and who goes along.
 
 The weights answer one question at a time, in the thread that asks it, or several in a thread of their own. Who has to
-wait stands in line. The first of the line is always the next, and takes along those behind it that go together with it:
-nobody waits for more turns than there are older questions.
+wait stands in line. The first of the line is always the next, and takes along those behind it that go together with it.
+Who comes while the weights answer joins between two tokens, as long as nobody older stands in line: nobody waits for
+more turns than there are older questions.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 
 from video_tool.cancellation import CancelScope, check, on_cancel
 from video_tool.models.base import Generation
@@ -49,7 +51,7 @@ class Asked(ABC):
         self.context = copy_context()
         self.hearing = threading.Lock()
         self.since = 0.0
-        self.batch: _Batch | None = None
+        self.turn: Turn | None = None
 
     @property
     def open(self) -> bool:
@@ -57,8 +59,15 @@ class Asked(ABC):
         return self.answer is None and self.failure is None and not self.left
 
     @abstractmethod
-    def alone(self) -> Generation:
-        """Answers it, with the weights to itself."""
+    def alone(self, wanted: Callable[[], bool]) -> Generation | None:
+        """Answers it, with the weights to itself.
+
+        Args:
+            wanted: whether others want to join, asked between two tokens.
+
+        Returns:
+            The answer; None where it stopped to have others join.
+        """
 
     @abstractmethod
     def goes_with(self, others: Sequence[Asked]) -> bool:
@@ -69,47 +78,77 @@ class Asked(ABC):
         """Gets ready to wait behind others, for as long as it takes."""
 
     @abstractmethod
-    def together(self, others: Sequence[Asked], heard: Callable[[], None]) -> None:
-        """Answers it and others with the weights to themselves; those that stay open are answered alone.
-
-        Args:
-            others: all, this one first.
-            heard: called when one of them has its answer, or will have none.
-        """
+    def together(self, turn: Turn) -> None:
+        """Answers it and others with the weights to themselves; those that stay open are answered alone."""
 
 
-class _Batch:
+class Turn:
     """Questions that are answered together, in a thread that is none of the askers': each of them may leave.
 
     The last who leaves, with or without an answer, has it stopped and waits for that.
 
     Args:
-        asked: the questions.
-        work: answers them, in a scope that is cancelled when all have left.
+        gatherer: whose line they stood in.
+        asked: the questions, the oldest first.
+
+    Attributes:
+        asked: the questions, with those that joined.
     """
 
-    def __init__(self, asked: Sequence[Asked], work: Callable[[], None]) -> None:
+    def __init__(self, gatherer: Gatherer, asked: Sequence[Asked]) -> None:
+        self.asked = [*asked]
+        self._gatherer = gatherer
         self._scope = CancelScope()
-        self._waiting = len(asked)
+        self._present = 0
         self._lock = threading.Lock()
         for each in asked:
-            each.batch = self
+            self.enter(each)
+        self._thread = threading.Thread(target=self._run, name="batch")
 
-        def run() -> None:
-            with self._scope:
-                work()
-
-        self._thread = threading.Thread(target=run, name="batch")
+    def begin(self) -> None:
+        """Has them answered."""
         self._thread.start()
+
+    def wanted(self) -> bool:
+        """Whether somebody wants to join."""
+        return self._gatherer.wanted(self.asked)
+
+    def joined(self) -> Sequence[Asked]:
+        """Those who join now."""
+        new = self._gatherer.join(self)
+        self.asked += new
+        return new
+
+    def enter(self, asked: Asked) -> None:
+        """One more is waited for. Called while the line is held, so that nobody leaves at the same time."""
+        asked.turn = self
+        with self._lock:
+            self._present += 1
+
+    def heard(self) -> None:
+        """Has those woken who have their answers, or will have none."""
+        self._gatherer.wake()
 
     def leave(self) -> None:
         """One is not waited for any more."""
         with self._lock:
-            self._waiting -= 1
-            last = self._waiting == 0
+            self._present -= 1
+            last = self._present == 0
         if last:
             self._scope.cancel()
             self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            # what it fails with need not be everybody's: each is answered alone then, or gets an error of its own
+            with self._scope, suppress(Exception):
+                self.asked[0].together(self)
+        finally:
+            still = [each for each in self.asked if each.open]
+            for each in still:
+                each.apart = True
+            self.asked.clear()
+            self._gatherer.free(still, several=True)
 
 
 class Gatherer:
@@ -147,16 +186,19 @@ class Gatherer:
                     self._line.append(each)
                 self._changed.notify_all()
         try:
-            with on_cancel(self._wake):
-                while (turn := self._next_of(asked)) is not None:
-                    self._take(turn)
+            with on_cancel(self.wake):
+                while (taken := self._next_of(asked)) is not None:
+                    if isinstance(taken, Turn):
+                        taken.begin()
+                    else:
+                        self._answer_alone(taken)
                 return [each.answer for each in asked if each.answer is not None]
         finally:
             for each in asked:
                 self._leave(each)
 
-    def _next_of(self, asked: Sequence[Asked]) -> Sequence[Asked] | None:
-        """Waits for a turn of one of these questions; None once all have their answers."""
+    def _next_of(self, asked: Sequence[Asked]) -> Asked | Turn | None:
+        """Waits for a turn of one of these questions, alone or with others; None once all have their answers."""
         with self._changed:
             while any(each.answer is None for each in asked):
                 check()
@@ -167,7 +209,8 @@ class Gatherer:
                 if not self._busy and self._line and self._line[0] in asked:
                     pause = self._pause()
                     if pause <= 0:
-                        return self._chosen()
+                        chosen = self._chosen()
+                        return chosen[0] if len(chosen) == 1 else Turn(self, chosen)
                 self._changed.wait(pause)
         return None
 
@@ -196,28 +239,15 @@ class Gatherer:
         self._busy = True
         return chosen
 
-    def _take(self, turn: Sequence[Asked]) -> None:
-        """Has the weights answer."""
-        if len(turn) > 1:
-            _Batch(turn, lambda: self._answer_together(turn))
-            return
+    def _answer_alone(self, asked: Asked) -> None:
+        paused = False
         try:
-            turn[0].answer = turn[0].alone()
+            asked.answer = asked.alone(partial(self.wanted, [asked]))
+            paused = asked.answer is None
         finally:
-            self._free(several=False)
+            self.free([asked] if paused else (), several=False)
 
-    def _answer_together(self, turn: Sequence[Asked]) -> None:
-        try:
-            # what it fails with need not be everybody's: each is answered alone then, or gets an error of its own
-            with suppress(Exception):
-                turn[0].together(turn, self._wake)
-        finally:
-            still = [each for each in turn if each.open]
-            for each in still:
-                each.apart = True
-            self._free(still, several=True)
-
-    def _free(self, back: Sequence[Asked] = (), *, several: bool) -> None:
+    def free(self, back: Sequence[Asked] = (), *, several: bool) -> None:
         """The weights are free.
 
         Args:
@@ -231,6 +261,32 @@ class Gatherer:
             self._several_until = time.monotonic() + _LONGEST_PAUSE if several else 0.0
             self._changed.notify_all()
 
+    def wanted(self, present: Sequence[Asked]) -> bool:
+        """Whether the first in line can join those who are being answered."""
+        if not self._line:
+            return False
+        with self._changed:
+            return bool(self._line) and self._pause() <= 0 and self._goes_with(self._line[0], present)
+
+    def join(self, turn: Turn) -> list[Asked]:
+        """Those who join the ones that are being answered: from the front of the line, so that nobody is passed."""
+        new: list[Asked] = []
+        with self._changed:
+            while self._line and self._goes_with(self._line[0], [*turn.asked, *new]):
+                new.append(self._line.pop(0))
+                turn.enter(new[-1])
+        return new
+
+    @staticmethod
+    def _goes_with(asked: Asked, present: Sequence[Asked]) -> bool:
+        still = [each for each in present if each.open]
+        return bool(still) and not asked.apart and asked.goes_with(still)
+
+    def wake(self) -> None:
+        """Has all in line look whether something has changed for them."""
+        with self._changed:
+            self._changed.notify_all()
+
     def _leave(self, asked: Asked) -> None:
         """Nobody waits for this one any more: it has its answer, or its asker has failed or is to stop."""
         with asked.hearing:
@@ -239,9 +295,6 @@ class Gatherer:
             if asked in self._line:
                 self._line.remove(asked)
                 self._changed.notify_all()
-        if asked.batch is not None:
-            asked.batch.leave()
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+            turn = asked.turn
+        if turn is not None:
+            turn.leave()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from video_tool.answer import TokenLogprob
@@ -82,6 +82,11 @@ class Listener:
         end = self.failure is not None or self.stopped is not None
         return torch.full((ids.shape[0],), end, dtype=torch.bool, device=ids.device)
 
+    def ended(self, ids: torch.Tensor, ends: Collection[int]) -> bool:
+        """Whether the answer is whole. Arguments as for `said`."""
+        whole = ids.shape[1] - self._prompt >= self._options.max_new_tokens or int(ids[0, -1]) in ends
+        return whole or self.stopped is not None
+
     def said(self, ids: torch.Tensor, ends: Collection[int], logprobs: Sequence[TokenLogprob] = ()) -> Said:
         """What was said, once nothing is generated any more; tells what was held back.
 
@@ -108,3 +113,24 @@ class Listener:
         )
         if self._transcript.stopped:
             self.stopped = "stop"
+
+
+class Pause:
+    """Rides along as a stopping criterion, and has generating stop between two tokens where others want to join.
+
+    Args:
+        wanted: whether they do.
+
+    Attributes:
+        wished: whether they did.
+    """
+
+    def __init__(self, wanted: Callable[[], bool]) -> None:
+        self.wished = False
+        self._wanted = wanted
+
+    def __call__(self, ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
+        import torch
+
+        self.wished = self._wanted()
+        return torch.full((ids.shape[0],), self.wished, dtype=torch.bool, device=ids.device)

@@ -149,6 +149,15 @@ class Prefiller:
             layers.append((_stacked(keys, beginnings, longest), _stacked(values, beginnings, longest)))
         return _cache(self._model, layers)
 
+    def picked(self, cache: Any, row: int, parts: Sequence[slice]) -> Any:
+        """A cache that holds parts of one row of another, one behind the other."""
+        import torch
+
+        def of(tensor: Any) -> Any:
+            return torch.cat([tensor[row : row + 1, :, part] for part in parts], dim=-2)
+
+        return _cache(self._model, [(of(keys), of(values)) for keys, values in _layers(cache)])
+
     def most_rows(self, prefill: Prefill, tokens: int) -> int:
         """How many answers at once fit into half of the memory that is free, each with so many tokens before it."""
         layers = _layers(prefill.cache)
@@ -161,6 +170,12 @@ class Prefiller:
         return PrefixCacheUse(
             tokens=prefill.tokens, hits=found.hits, misses=found.misses, bytes=found.bytes, unused=prefill.unused
         )
+
+    def use_of_other(self, prefill: Prefill, tokens: int) -> PrefixCacheUse:
+        """The same for a prompt that begins with so many tokens of another, which is through the model."""
+        if prefill.unused is None:
+            self._prefixes.hits += 1
+        return self.use(prefill).model_copy(update={"tokens": tokens})
 
     def _continued(
         self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, positions: Mapping[str, Any]

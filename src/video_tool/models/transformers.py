@@ -9,16 +9,17 @@ from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo, PrefixCacheUse
+from video_tool.answer import ModelInfo
 from video_tool.cancellation import acquire, check
 from video_tool.errors import CancelledError, DeadlineError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
+from video_tool.models.batching import begun
 from video_tool.models.choosing import after_prefill, after_prompt, longest_choice, score_choices
 from video_tool.models.encoded import EncodedQuestion, Weights
 from video_tool.models.failures import empty_caches, let_go
 from video_tool.models.heeding import Heeding
-from video_tool.models.listening import Listener
+from video_tool.models.listening import Pause
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
@@ -175,10 +176,9 @@ class TransformersModel:
             questions.append(question)
         return questions
 
-    def _answer(self, question: EncodedQuestion) -> Generation:
-        began = time.perf_counter()
+    def _answer(self, question: EncodedQuestion) -> Said | None:
         try:
-            said, spared = self._read_and_say(question)
+            return self._read_and_say(question)
         except OutOfMemoryError as error:
             kept = self.prefixes.bytes
             # what is kept for later questions never stands in the way of this one
@@ -186,10 +186,10 @@ class TransformersModel:
             if question.told or not kept:
                 raise
             let_go(error)
-            said, spared = self._read_and_say(question)
-        return Generation(said, question.usage(len(said.tokens)), question.seconds, time.perf_counter() - began, spared)
+            question.begin()
+            return self._read_and_say(question)
 
-    def _read_and_say(self, question: EncodedQuestion) -> tuple[Said, PrefixCacheUse]:
+    def _read_and_say(self, question: EncodedQuestion) -> Said | None:
         options, tokens = question.options, question.ids.shape[1]
         with self._weights.typed_errors(tokens):
             seeded = options.temperature > 0 and options.seed is not None
@@ -199,8 +199,9 @@ class TransformersModel:
         else:
             constraint = self._constraint(options)
             check()
-            said = self._say(prefill, options, question.listener(tokens, constraint), constraint)
-        return said, self._prefiller.use(prefill)
+            said = self._say(prefill, question, constraint)
+        question.use = self._prefiller.use(prefill)
+        return said
 
     def _new_tokens(self, options: GenerationOptions) -> int:
         return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
@@ -222,17 +223,16 @@ class TransformersModel:
     def _token_index(self) -> Any:
         return token_index(self._vocabulary, self.info.id)
 
-    def _say(
-        self, prefill: Prefill, options: GenerationOptions, listener: Listener, constraint: Constraint | None
-    ) -> Said:
+    def _say(self, prefill: Prefill, question: EncodedQuestion, constraint: Constraint | None) -> Said | None:
         import torch
 
-        prompt = prefill.arguments["input_ids"].shape[1]
+        prompt, options, listener = question.ids.shape[1], question.options, question.listener(constraint)
         arguments = generate_arguments(options)
         if constraint is not None:
             arguments["logits_processor"] = [constraint]
         recorder = LogprobRecorder(self._vocabulary, options.top_logprobs or 0) if options.logprobs else None
-        criteria = [listener] if recorder is None else [recorder, listener]
+        pause = Pause(question.wanted) if question.wanted else None
+        criteria = [each for each in (recorder, listener, pause) if each is not None]
         with torch.inference_mode(), self._weights.typed_errors(prompt):
             with (
                 self._heeding.prefill_first(),
@@ -243,6 +243,9 @@ class TransformersModel:
             if listener.failure is not None:
                 raise listener.failure
             self._prefiller.keep(prefill, out[0, prompt:].tolist())
+        if pause is not None and pause.wished and not listener.ended(out, self._weights.ends):
+            question.begun = None if prefill.cache is None else begun(prefill, out)
+            return None
         return listener.said(out, self._weights.ends, recorder.tokens if recorder else ())
 
     def _choose(self, prefill: Prefill, question: EncodedQuestion) -> Said:
