@@ -105,7 +105,7 @@ def _concurrent(bench: Bench, row: Row, costs: Costs, qa: VideoQA, theirs: Taken
         **speeds.medians,
         unit="tokens/s",
         notes=(
-            f"At the floor, frames and prompt once and all {count} answers at once, it would be {fastest:.0f} tokens/s.",
+            f"At the floor, the prompt once and all {count} answers at once, it would be {fastest:.0f} tokens/s.",
             "Each time about a new video, its first reading included; the recipe's are its single questions.",
         ),
     )

@@ -15,7 +15,7 @@ from transformers import AutoConfig
 from video_tool import VideoQA
 
 ROWS = ("frames-8", "frames-8-memory", "frames-32", "frames-32-memory")
-SLOW = {name: "ten minutes and 12 GiB" for name in ("frames-32", "frames-32-memory")}
+SLOW = dict.fromkeys(("frames-32", "frames-32-memory"), "ten minutes and 12 GiB")
 
 _MEMORY_FOR_32 = 12 << 30
 

@@ -125,7 +125,7 @@ def _frames(bench: Bench) -> Row:
         return seconds(lambda: qa.ask(QUESTIONS[0], [video], num_frames=frames, max_new_tokens=8))
 
     asking(32)
-    pairs = take_turns(bench, "frames-builtin", bench.pairs(9), lambda number: asking(32), lambda number: asking(8))
+    pairs = take_turns(bench, "frames-builtin", bench.pairs(9), lambda _: asking(32), lambda _: asking(8))
     return Row(
         "frames-builtin",
         "a question about 32 frames, built-in model, CPU, nothing kept",

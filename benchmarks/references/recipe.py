@@ -26,13 +26,19 @@ def read_frames(path: Path, count: int) -> list[Image.Image]:
     return frames
 
 
+def which_frame(number: int, frames: list[Image.Image]) -> dict[str, int]:
+    """What the built-in model's chat template wants to know of a video's frame; others take no notice."""
+    return {"frame": number, "frames": len(frames)}
+
+
 class Recipe:
     def __init__(self, model: Path, dtype: str = "float32", device: str = "cpu") -> None:
         self.processor = AutoProcessor.from_pretrained(model)
         self.model = LlavaForConditionalGeneration.from_pretrained(model, dtype=dtype).to(device)
 
     def inputs(self, question: str, frames: list[Image.Image]) -> Any:
-        content = [*({"type": "image"} for _ in frames), {"type": "text", "text": question}]
+        content = [{"type": "image"} | which_frame(number, frames) for number in range(len(frames))]
+        content.append({"type": "text", "text": question})
         prompt = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
         inputs = self.processor(text=prompt, images=frames, return_tensors="pt")
         return inputs.to(self.model.device, self.model.dtype)
