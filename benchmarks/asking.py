@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-from decoding_videos import scene
 from floors import Costs, floor
 from measuring import Bench, profiled, shares
 from references.recipe import Recipe, read_frames
@@ -21,6 +20,7 @@ from transformers import AutoConfig
 from transformers.generation.streamers import BaseStreamer
 
 from video_tool import Sampling, Settings, VideoAnswer, VideoQA
+from video_tool.builtin.clips import write_video
 from video_tool.frames import read_video
 
 ROWS = ("follow-up", "five", "many", "follow-up-32")
@@ -48,6 +48,8 @@ QUESTIONS = (
 NEW = 32
 """Tokens of each answer."""
 _MEMORY_FOR_32 = 16 << 30
+_RATE = 30
+"""Frames a second."""
 
 
 @dataclass
@@ -89,9 +91,15 @@ def checkpoint(bench: Bench) -> Path:
 
 
 def a_video(bench: Bench, name: str, seconds: int = 6) -> Path:
-    """A camera's video of its own."""
+    """A camera that pans over something; with another name, over something else."""
     path = bench.scratch / f"{name}.mp4"
-    return path if path.exists() else scene(path, seconds=seconds, width=640, height=360)
+    if not path.exists():
+        rng = np.random.default_rng(list(name.encode()))
+        count = seconds * _RATE
+        seen = np.kron(rng.integers(0, 256, (60, 80 + count // 4, 3), np.uint8), np.ones((6, 8, 1), np.uint8))
+        frames = np.stack([seen[:, number : number + 640] for number in range(count)])
+        write_video(path, frames, fps=_RATE, options={"preset": "veryfast"})
+    return path
 
 
 def ask_recipe(recipe: Recipe, question: str, video: Path, frames: int, new: int, taken: Taken) -> None:

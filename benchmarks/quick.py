@@ -2,7 +2,8 @@
 
     PYTHONPATH=. python benchmarks/quick.py
 
-Ends with status 1 where a count is larger than its bound. Counts are the same on any machine. The seconds of a follow-up beside a first question are printed, too, and not judged.
+Ends with status 1 where a count is larger than its bound. Counts are the same on any machine; the seconds of a
+follow-up beside a first question are printed, too, and not judged.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,26 +46,30 @@ def serving(model: Path, dtype: str = "float32", device: str = "cpu") -> Iterato
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(model)]
     command += ["--device", device, "--dtype", dtype, "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, env=os.environ | {"HF_HUB_OFFLINE": "1"})
-    try:
-        _wait(server, f"http://127.0.0.1:{port}/health")
-        yield Serve(
-            OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="-", max_retries=0, timeout=3600), str(model)
-        )
-    finally:
-        server.terminate()
-        server.wait()
+    with tempfile.TemporaryFile() as said:
+        server = subprocess.Popen(command, env=os.environ | {"HF_HUB_OFFLINE": "1"}, stdout=said, stderr=said)
+        try:
+            if not _answers(server, f"http://127.0.0.1:{port}/health"):
+                said.seek(0)
+                raise RuntimeError(
+                    f"transformers serve does not answer: {said.read()[-2000:].decode(errors='replace')}"
+                )
+            client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="-", max_retries=0, timeout=3600)
+            yield Serve(client, str(model))
+        finally:
+            server.terminate()
+            server.wait()
 
 
-def _wait(server: subprocess.Popen[bytes], url: str, patience: float = 300.0) -> None:
+def _answers(server: subprocess.Popen[bytes], url: str, patience: float = 300.0) -> bool:
     until = time.monotonic() + patience
     while server.poll() is None and time.monotonic() < until:
         try:
             with urlopen(url, timeout=5):  # noqa: S310 — of the server just started
-                return
+                return True
         except OSError:
             time.sleep(0.2)
-    raise RuntimeError("transformers serve does not answer")
+    return False
 
 
 def _url(frame: Image.Image) -> str:
