@@ -21,6 +21,7 @@ FAMILIES_REPORT := $(FAMILIES)/report.json
 # What benchmarks compare with, over the first environment.
 BENCH := $(VENV)/bench
 BENCH_INSTALLED := $(BENCH)/.installed
+SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -87,8 +88,8 @@ train-builtin: install ## Train the built-in model from nothing; goes on where i
 # What the references need lies over .venv: nothing that is tested sees it.
 $(BENCH_INSTALLED): $(INSTALLED)
 	$(BIN)/python -m venv --clear --without-pip $(BENCH)
-	$(BIN)/python -c 'import sysconfig; print(f"import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})")' \
-		> "$$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	printf 'import site; site.addsitedir("%s")\n' "$$($(BIN)/python -c '$(SITE)')" \
+		> "$$($(BENCH)/bin/python -c '$(SITE)')/base.pth"
 	$(BENCH)/bin/python -m pip --disable-pip-version-check install --constraint constraints.txt --group bench
 	@touch $@
 
