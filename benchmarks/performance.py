@@ -25,7 +25,7 @@ from measuring import Bench
 from report import PAGE, RESULTS, Results, Row, draw_into
 from rich.console import Console
 
-MODULES = ("small_model", "asking", "other_ways", "first_questions", "scaling", "on_gpu")
+MODULES = ("decoding", "small_model", "asking", "other_ways", "first_questions", "scaling", "on_gpu")
 """Each has `ROWS`, the names; `SLOW`, those that are measured when they are named alone, and what they take; and
 `rows(bench)`."""
 
