@@ -29,6 +29,7 @@ class Page:
         drip_after: from this byte on, a byte every 20 milliseconds.
         stall_before: nothing at all comes, and the connection stays open.
         stall_after: from this byte on, nothing more, and the connection stays open.
+        go_on: has the rest come after all, once it is set.
         later_status: the status from the second request on.
         repeat: how often the body is sent, at the most: the client may leave earlier.
         user_and_password: Basic credentials that are asked for, as in the header.
@@ -43,6 +44,7 @@ class Page:
     drip_after: int | None = None
     stall_before: bool = False
     stall_after: int | None = None
+    go_on: threading.Event | None = None
     later_status: int | None = None
     repeat: int = 1
     user_and_password: str | None = None
@@ -156,8 +158,13 @@ class _Handler(BaseHTTPRequestHandler):
             if site.stopping.wait(0.02):
                 return
             site.sent[path] += self.wfile.write(bytes((byte,)))
-        if stop < len(page.body):
+        if stop < len(page.body) and page.go_on is None:
             site.stopping.wait()
+        elif stop < len(page.body):
+            while not page.go_on.wait(0.02):
+                if site.stopping.is_set():
+                    return
+            site.sent[path] += self.wfile.write(page.body[stop:])
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass

@@ -74,7 +74,11 @@ class Usage(Record):
 
 
 class Timings(Record):
-    """Seconds spent in each stage."""
+    """Seconds spent in each stage.
+
+    What runs at the same time counts in full in each: several videos that are decoded, and a model that is loaded while
+    a video is downloaded. So they may add up to more than the total.
+    """
 
     fetch: float = Field(description="Getting the files.")
     decode: float = Field(description="Reading the frames.")

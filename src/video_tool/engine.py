@@ -13,8 +13,9 @@ from video_tool.asking_many import read_many, side_by_side
 from video_tool.cancellation import run_in_thread
 from video_tool.checking import check_options, check_question
 from video_tool.conversation import Conversation
+from video_tool.frames import FetchedMedia, check_sampling, fetch_media, start_decoder
 from video_tool.model_options import EngineOptions, PluginOptions, RemoteOptions, options_of
-from video_tool.models import BatchModel, HeldModel, OnText, VideoLanguageModel
+from video_tool.models import BatchModel, HeldModel, LoadAhead, OnText, VideoLanguageModel
 from video_tool.planning import known_preprocessor, make_plan
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import (
@@ -255,8 +256,14 @@ class VideoQA:
         """
         asked = VideoQuestion.of(question, videos, images, options)
         self.check(asked)
+        check_sampling(asked.sampling, self.settings)
+        with fetch_media(asked.videos, asked.images, self.settings, self.on_progress) as fetched:
+            return self.plan_fetched(asked, fetched)
+
+    def plan_fetched(self, question: VideoQuestion, fetched: FetchedMedia) -> Plan:
+        """The same of what has been fetched already, instead of the question's own. Raises as `plan` does."""
         known = known_preprocessor(self.model, self.options, self._held, self.settings)
-        return make_plan(asked, self.reader(), known, self.settings)
+        return make_plan(question, fetched, self.reader(), known, self.settings)
 
     def conversation(
         self,
@@ -287,7 +294,9 @@ class VideoQA:
 
     def reader(self) -> TurnReader:
         """Reads what questions are about."""
-        return TurnReader(self.settings, self.on_progress, partial(self._held.in_use, self._load))
+        use_model = partial(self._held.in_use, self._load)
+        load_ahead = partial(LoadAhead, self._held, self._load_telling, self.on_progress)
+        return TurnReader(self.settings, self.on_progress, use_model, load_ahead)
 
     def check(self, question: VideoQuestion, *, shown_already: bool = False) -> None:
         """Refuses what can't be asked of any model, before anything is fetched.
@@ -303,7 +312,11 @@ class VideoQA:
         check_question(question, self.model, self.options, self.settings, shown_already=shown_already)
 
     def load(self) -> float:
-        """Has the model loaded, if it is not yet; returns the seconds it took. Raises `ModelError` as `ask` does."""
+        """Has the model loaded, if it is not yet, and what decodes videos started; returns the seconds of loading.
+
+        Raises `ModelError` as `ask` does.
+        """
+        start_decoder(self.settings)
         with self._held.in_use(self._load) as used:
             return used.load_seconds
 
@@ -336,6 +349,9 @@ class VideoQA:
         return ain_pieces(partial(self.reply, turn))
 
     def _load(self) -> VideoLanguageModel:
+        return self._load_telling(self.on_progress)
+
+    def _load_telling(self, on_progress: OnProgress) -> VideoLanguageModel:
         if isinstance(self.options, RemoteOptions):
             from video_tool.models.openai import OpenAIModel
 
@@ -343,9 +359,9 @@ class VideoQA:
         if isinstance(self.options, PluginOptions):
             from video_tool.models.backends import load_plugged
 
-            return load_plugged(str(self.model), self.options, self.settings, self.on_progress)
+            return load_plugged(str(self.model), self.options, self.settings, on_progress)
         from video_tool.models.transformers import TransformersModel
 
         return TransformersModel(
-            self.model, self.options, self.on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
+            self.model, self.options, on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from video_tool.answer import Plan
 from video_tool.errors import ModelNotFoundError
+from video_tool.frames import FetchedMedia
 from video_tool.model_options import ModelOptions, PluginOptions, RemoteOptions
 from video_tool.models import HeldModel, Preprocessor
 from video_tool.question import VideoQuestion
@@ -14,17 +15,20 @@ from video_tool.settings import Settings
 from video_tool.turn import TurnReader
 
 
-def make_plan(question: VideoQuestion, reader: TurnReader, known: Preprocessor | None, settings: Settings) -> Plan:
+def make_plan(
+    question: VideoQuestion, fetched: FetchedMedia, reader: TurnReader, known: Preprocessor | None, settings: Settings
+) -> Plan:
     """The plan of a question.
 
     Args:
         question: what would be asked.
-        reader: fetches and counts.
+        fetched: what it would be asked about.
+        reader: counts frames.
         known: how the model is asked, as far as that is known.
         settings: the ceiling of frames.
     """
     most = question.sampling.model_copy(update={"num_frames": settings.max_frames, "fps": None})
-    (media, message), (_, longest) = reader.measure(question, (question.sampling, most))
+    (media, message), (_, longest) = reader.measure(question.question, fetched, (question.sampling, most))
     return Plan(
         frames=stamps(media.videos),
         videos=tuple(video.info for video in media.videos),

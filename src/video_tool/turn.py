@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from video_tool.errors import ContextLengthError
-from video_tool.frames import Frames, Media, check_sampling, fetch_media
-from video_tool.models import InUse
-from video_tool.progress import OnProgress
+from video_tool.frames import FetchedMedia, Frames, Media, check_sampling, fetch_media, start_decoder
+from video_tool.models import InUse, LoadAhead
+from video_tool.progress import OnProgress, Progress
 from video_tool.prompt import Message, place_media
-from video_tool.question import GenerationOptions, Sampling, VideoQuestion
+from video_tool.question import FrameSequence, GenerationOptions, Sampling, VideoQuestion
 from video_tool.settings import Settings
 
 Exchange = tuple[Message, Message]
@@ -138,14 +138,20 @@ class TurnReader:
         settings: ceilings and defaults.
         on_progress: told about downloads and frames.
         use_model: has the model loaded for the length of a with-block.
+        load_ahead: the same for a block that does something else before.
     """
 
     def __init__(
-        self, settings: Settings, on_progress: OnProgress, use_model: Callable[[], AbstractContextManager[InUse]]
+        self,
+        settings: Settings,
+        on_progress: OnProgress,
+        use_model: Callable[[], AbstractContextManager[InUse]],
+        load_ahead: Callable[[], LoadAhead],
     ) -> None:
         self._settings = settings
         self._on_progress = on_progress
         self._use_model = use_model
+        self._load_ahead = load_ahead
 
     def first(self, question: VideoQuestion, about: VideoQuestion, began: float) -> Turn:
         """The first question of a conversation, or the only one.
@@ -172,17 +178,18 @@ class TurnReader:
         told = (*of_beginning, *new.warnings, *warnings)
         return Turn(beginning, (), message, question.generation, began, told, load)
 
-    def measure(self, question: VideoQuestion, samplings: Sequence[Sampling]) -> list[tuple[Media, Message]]:
+    def measure(
+        self, question: str, fetched: FetchedMedia, samplings: Sequence[Sampling]
+    ) -> list[tuple[Media, Message]]:
         """What a question would show, once for each way of choosing frames; these are black, and none is decoded.
 
         Raises:
-            VideoToolError: as `VideoQA.ask` does, short of decoding and of the model.
+            VideoToolError: as `VideoQA.ask` does, short of fetching, decoding and of the model.
         """
         for sampling in samplings:
             check_sampling(sampling, self._settings)
-        with fetch_media(question.videos, question.images, self._settings, self._on_progress) as fetched:
-            measured = [fetched.measure([sampling] * len(question.videos)) for sampling in samplings]
-            return [(media, place_media(question.question, media)) for media in measured]
+        measured = [fetched.measure([sampling] * len(fetched.videos)) for sampling in samplings]
+        return [(media, place_media(question, media)) for media in measured]
 
     def later(self, question: VideoQuestion, beginning: Beginning, earlier: tuple[Exchange, ...], began: float) -> Turn:
         """A further question, after as many of the earlier turns as still fit before it.
@@ -236,10 +243,22 @@ class TurnReader:
             check_sampling(group.sampling, self._settings)
         samplings = [[group.sampling] * len(group.videos) for group in groups]
         warnings: tuple[str, ...] = ()
+        to_decode = any(not isinstance(video, FrameSequence) for group in groups for video in group.videos)
         with ExitStack() as stack:
+            ahead = stack.enter_context(self._load_ahead())
+
+            def tell(news: Progress) -> None:
+                # while bytes are on their way, all that will be needed gets ready; an address that leads nowhere, or
+                # that is refused, has nothing loaded, and what is at hand is measured before that has begun
+                if news.stage == "download" and news.done != news.total:
+                    if to_decode:
+                        start_decoder(self._settings)
+                    ahead.begin()
+                ahead.tell()
+                self._on_progress(news)
+
             fetched = [
-                stack.enter_context(fetch_media(group.videos, group.images, self._settings, self._on_progress))
-                for group in groups
+                stack.enter_context(fetch_media(group.videos, group.images, self._settings, tell)) for group in groups
             ]
 
             def measure() -> tuple[list[Media], tuple[Message, ...]]:
@@ -248,7 +267,7 @@ class TurnReader:
 
             # a file that is no video, and words that don't go with them, are told before minutes are spent on a model
             measured, messages = measure()
-            used = stack.enter_context(self._use_model())
+            used = stack.enter_context(ahead.in_use())
             while True:
                 try:
                     used.model.check_length(messages, options)

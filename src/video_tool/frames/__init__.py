@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from video_tool.frames.cache import FrameSize
     from video_tool.frames.images import read_image
     from video_tool.frames.media import FetchedMedia, Media, fetch_media
-    from video_tool.frames.probing import probe_video
-    from video_tool.frames.reading import read_video
+    from video_tool.frames.pool import start_decoder
+    from video_tool.frames.probing import probe_fetched, probe_video
+    from video_tool.frames.reading import fetch_video, read_video
     from video_tool.frames.sampled import Frames
     from video_tool.frames.sampling import check_sampling
 
@@ -24,9 +25,12 @@ _HOMES = {
     "Media": "media",
     "check_sampling": "sampling",
     "fetch_media": "media",
+    "fetch_video": "reading",
+    "probe_fetched": "probing",
     "probe_video": "probing",
     "read_image": "images",
     "read_video": "reading",
+    "start_decoder": "pool",
 }
 
 __all__ = [
@@ -36,9 +40,12 @@ __all__ = [
     "Media",
     "check_sampling",
     "fetch_media",
+    "fetch_video",
+    "probe_fetched",
     "probe_video",
     "read_image",
     "read_video",
+    "start_decoder",
 ]
 
 

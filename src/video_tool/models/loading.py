@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from video_tool.cancellation import check
 from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, VideoToolError
 from video_tool.model_options import DeviceMap, ModelOptions
 from video_tool.models.failures import first_line, is_out_of_memory, let_go
@@ -271,13 +272,23 @@ def _missing_package(error: Exception) -> MissingDependencyError | None:
 
 @contextmanager
 def _without_bars() -> Generator[None]:
-    """Keeps Transformers' bars off the terminal, for this thread: what other threads load shows theirs."""
+    """Keeps Transformers' bars off the terminal, for this thread: what other threads load shows theirs.
+
+    What it goes through with a bar, weight by weight, ends where nobody waits for it and the program is about to end.
+    """
     from transformers.utils import logging
 
     thread = threading.get_ident()
 
+    class NoBar(logging.EmptyTqdm):
+        def __iter__(self) -> Iterator[Any]:
+            for each in super().__iter__():
+                if not threading.main_thread().is_alive():
+                    check()
+                yield each
+
     def hook(factory: Any, args: Any, kwargs: Any) -> Any:
-        chosen = logging.EmptyTqdm if threading.get_ident() == thread else factory
+        chosen = NoBar if threading.get_ident() == thread else factory
         return previous(chosen, args, kwargs) if previous else chosen(*args, **kwargs)
 
     previous: Any = logging.set_tqdm_hook(hook)

@@ -61,8 +61,15 @@ class Preprocessor:
             )
         self.kind: ModelKind = kind or find_kind(processor)
         self.frame_size = frame_size(processor) if self.family.style.takes == "images" else None
+        if self.frame_size is not None:
+            self.family.resizes_images_to((self.frame_size.height, self.frame_size.width))
         self.context_tokens: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
         self._window = ContextWindow(self.family, self.context_tokens, self.prompt)
+
+    def prepare(self) -> None:
+        """Does what the first question would wait for, and every question needs."""
+        with acquire(self._lock):
+            self.family.prepare()
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
         """The text that stands for a conversation, and its media. Raises as `build_prompt` does."""

@@ -88,6 +88,7 @@ class TransformersModel:
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
+        self.preprocessor.prepare()
         self._prefiller = Prefiller(self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes)
         self._weights = Weights(
             self._model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from video_tool.errors import CheckpointError, PromptError
 from video_tool.frames import Frames
 from video_tool.models.failures import first_line
 from video_tool.models.families.checking import check_encoded
-from video_tool.models.families.counting import Shape, Size, TokenCounter, noise
+from video_tool.models.families.counting import Counted, Shape, Size, TokenCounter, noise
 from video_tool.models.families.metadata import video_metadata
 from video_tool.prompt import Message, Prompt, TemplateStyle
 
@@ -52,7 +53,19 @@ class Family:
         self.config = config
         self.style = self._style()
         self._counter = TokenCounter(processor, self._count)
-        self._beside: dict[Size, float] = {}
+
+    def resizes_images_to(self, size: Size) -> None:
+        """Takes it as known that the processor does so with images of all sizes, before it does anything else."""
+        self._counter.image_size = size
+
+    def prepare(self) -> None:
+        """Counts what does not depend on a question, so that the first one does not wait for it."""
+        with suppress(*_MISFITS):  # what is wrong with the processor is told to whom it concerns
+            if self._counter.image_size is not None:
+                self._counter.images([self._counter.image_size] * 2)
+            if self.style.takes == "video":
+                self._counter.trusts()
+                _ = self._beside_frames
 
     @classmethod
     def fits(cls, processor: Any, config: Any) -> bool:  # noqa: ARG003 — subclasses look at them
@@ -177,27 +190,17 @@ class Family:
         placeholders = len(prompt.images) + len(prompt.videos)
         words = len(self.processor.tokenizer.encode(prompt.text)) - placeholders
         try:
-            of_images = self.visual_tokens(sizes, []) + sum(map(self._beside_image, sizes)) if sizes else 0
+            of_images = self.visual_tokens(sizes, []) + self._counter.beside_images(sizes) if sizes else 0
             first, each = self._beside_frames if shapes else (0, 0)
         except _MISFITS as error:
             raise self.misfit(error) from error
         of_videos = self.visual_tokens([], shapes) if shapes else 0
         return words + int(of_images + of_videos + sum(first + each * count for count, _, _ in shapes))
 
-    def _beside_image(self, size: Size) -> float:
-        """How many tokens the processor writes besides the visual ones for an image of this size: ends of rows."""
-        if size not in self._beside:
-            ids = self._process(self._placeholders(2, 0), tuple(noise(2, *size)), ())["input_ids"]
-            self._beside[size] = (int(ids.shape[1]) - self.visual(ids)) / 2
-        return self._beside[size]
-
     @cached_property
     def _beside_frames(self) -> tuple[float, float]:
         """How many tokens the processor writes besides the visual ones for a video, and more for each frame: times."""
-        found: list[int] = []
-        for count in (2, 6):
-            ids = self._process(self._placeholders(0, 1), (), (_as_video(noise(count, *_USUAL)),))["input_ids"]
-            found.append(int(ids.shape[1]) - self.visual(ids))
+        found = [self._count((), (noise(count, *_USUAL),)).beside for count in (2, 6)]
         each = (found[1] - found[0]) / 4
         return found[0] - 2 * each, each
 
@@ -298,10 +301,11 @@ class Family:
             timestamps=(*video.timestamps, *video.timestamps[-1:] * missing),
         )
 
-    def _count(self, images: Sequence[NDArray[np.uint8]], videos: Sequence[NDArray[np.uint8]]) -> int:
+    def _count(self, images: Sequence[NDArray[np.uint8]], videos: Sequence[NDArray[np.uint8]]) -> Counted:
         shown = [_as_video(frames) for frames in videos]
-        inputs = self._process(self._placeholders(len(images), len(videos)), images, shown)
-        return self.visual(inputs["input_ids"])
+        ids = self._process(self._placeholders(len(images), len(videos)), images, shown)["input_ids"]
+        visual = self.visual(ids)
+        return Counted(visual, int(ids.shape[1]) - visual)
 
     def _placeholders(self, images: int, videos: int) -> str:
         return self.style.image_token * images + self.style.video_token * videos
