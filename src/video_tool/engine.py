@@ -36,7 +36,8 @@ class VideoQA:
 
     The model is loaded by the first question and kept, for as long as `settings.unload_after` says. Engines with the
     same model and options share its weights. An instance may be shared by threads: what they fetch and decode runs
-    side by side, and the model answers one question at a time, unless a server runs it.
+    side by side, and so do questions to a server. A model that runs here answers those together that wait for it at
+    the same time, where each gets the words that it would have by itself, and the others one after another.
 
     Args:
         model: a name on the Hugging Face hub, a checkpoint folder, `builtin` for the small model in the package, or
@@ -195,10 +196,11 @@ class VideoQA:
     ) -> list[VideoAnswer]:
         """Answers several questions about the same videos and images, each as `ask` would.
 
-        They are fetched, read and shown to the model once. A model that runs here then answers in batches; a server is
-        asked all at once. Where a batch could not give each question the words that it would have by itself (tokens
-        are drawn, there are choices, a response_format, logprobs or a repetition_penalty, videos stand behind words
-        that differ, or the model can't go on from one beginning more than once), they are answered one by one.
+        They are fetched, read and shown to the model once. A model that runs here then answers them together, as it
+        does with those of threads that ask at the same time; a server is asked all at once. Where that could not give
+        each question the words that it would have by itself (tokens are drawn, there are choices, a response_format,
+        logprobs or a repetition_penalty, or the model can't go on from one beginning more than once), they are
+        answered one by one.
 
         Args:
             questions: each as for `ask`.
@@ -207,7 +209,8 @@ class VideoQA:
             **options: as for `ask`, for all questions.
 
         Returns:
-            The answers, in the questions' order. Those of a batch say how long the batch took to generate.
+            The answers, in the questions' order. `batch` says how many were answered together, and their timings how
+            long all of these took.
 
         Raises:
             VideoToolError: as `ask` does; where one question fails, none is answered.

@@ -115,8 +115,8 @@ def all_at_once(
     return [each.result() for each in asked]
 
 
-def asking(qa: VideoQA, question: str, seed: int = 0, **options: Any) -> Callable[[], VideoAnswer]:
-    return lambda: qa.ask(question, [video(seed=seed)], **{**ASKED, **options})
+def asking(qa: VideoQA, question: str, about: int = 0, **options: Any) -> Callable[[], VideoAnswer]:
+    return lambda: qa.ask(question, [video(seed=about)], **{**ASKED, **options})
 
 
 def test_eight_about_one_video_are_one_batch(qa: VideoQA, plain: VideoQA, threads: ThreadPoolExecutor) -> None:
@@ -157,6 +157,28 @@ def test_different_videos_are_read_one_by_one_and_answered_together(
     assert len(work.passes) <= 1 + 3 + ASKED["max_new_tokens"]
 
 
+def test_nobody_waits_for_others_long_videos(qa: VideoQA, plain: VideoQA, threads: ThreadPoolExecutor) -> None:
+    """Where reading them takes longer than the answers; once they are known, nothing is in the way."""
+    asks = [asking(qa, "What moves?", seed, max_new_tokens=2) for seed in (1, 2, 3)]
+    expected = [plain.ask("What moves?", [video(seed=seed)], num_frames=4, max_new_tokens=2) for seed in (1, 2, 3)]
+    for together in (1, 3):
+        answers = all_at_once(qa, threads, asks)
+        assert all(map(same, answers, expected))
+        assert [answer.batch for answer in answers] == [together] * 3
+
+
+def test_padding_stays_below_a_share(qa: VideoQA, threads: ThreadPoolExecutor) -> None:
+    """A short prompt is not filled up to a long one."""
+    asks = [
+        lambda count=count: qa.ask("What?", [video(seed=count)], num_frames=count, max_new_tokens=8)
+        for count in (1, 1, 16, 16)
+    ]
+    for ask in asks:
+        ask()
+    answers = all_at_once(qa, threads, [asks[0], asks[2], asks[1], asks[3]])
+    assert [answer.batch for answer in answers] == [2, 2, 2, 2], "not four"
+
+
 def test_each_keeps_its_own_options(qa: VideoQA, plain: VideoQA, threads: ThreadPoolExecutor) -> None:
     whole = plain.ask("What moves?", [video()], **ASKED).text
     options: list[dict[str, Any]] = [
@@ -165,13 +187,14 @@ def test_each_keeps_its_own_options(qa: VideoQA, plain: VideoQA, threads: Thread
         {"temperature": 1.0, "seed": 5},
         {"max_seconds": 1e-9},
         {"choices": ("yes", "no"), "max_new_tokens": 100},
+        {"repetition_penalty": 1.3},
         {"logprobs": True},
         {},
     ]
     answers = all_at_once(qa, threads, [asking(qa, "What moves?", **each) for each in options])
     for answer, each in zip(answers, options, strict=True):
         assert same(answer, plain.ask("What moves?", [video()], **{**ASKED, **each})), each
-    assert [answer.batch for answer in answers] == [4, 4, 1, 4, 1, 1, 4]
+    assert [answer.batch for answer in answers] == [4, 4, 1, 4, 1, 1, 1, 4]
     assert [answers[0].finish_reason, answers[1].finish_reason, answers[3].finish_reason] == ["length", "stop", "time"]
 
 
@@ -196,16 +219,15 @@ def test_who_comes_later_joins_between_two_tokens(qa: VideoQA, plain: VideoQA, t
 
     def on_progress(news: Progress) -> None:
         if news.done in (2, 4):
-            told.append(threads.submit(asking(qa, QUESTIONS[len(told) + 1], seed=len(told))))
+            told.append(threads.submit(asking(qa, QUESTIONS[len(told) + 1], about=len(told))))
             in_line(line(qa), 1)
 
     first = telling(qa, on_progress)
     with watched(qa) as work:
         answers = [first.ask(QUESTIONS[0], [video(seed=0)], **ASKED)]
         answers += [each.result() for each in told]
-    expected = [
-        plain.ask(words, [video(seed=seed)], **ASKED) for words, seed in zip(QUESTIONS, (0, 0, 1), strict=False)
-    ]
+    about = zip(QUESTIONS, (0, 0, 1), strict=False)
+    expected = [plain.ask(words, [video(seed=seed)], **ASKED) for words, seed in about]
     assert all(map(same, answers, expected))
     assert [answer.batch for answer in answers] == [3, 3, 3]
     assert work.frames == 2 * 4
@@ -319,10 +341,11 @@ def test_what_does_not_fit_together_is_answered_one_by_one(
     def stream(question: str) -> list[str | VideoAnswer]:
         return list(qa.stream(question, [video()], **ASKED))
 
-    with hooked(qa, run_out), occupied(qa) as until:
-        asked = [threads.submit(stream, each) for each in QUESTIONS]
-        until(len(QUESTIONS))
-    pieces = [each.result() for each in asked]
+    with hooked(qa, run_out):
+        with occupied(qa) as until:
+            asked = [threads.submit(stream, each) for each in QUESTIONS]
+            until(len(QUESTIONS))
+        pieces = [each.result() for each in asked]
     assert batches == [len(QUESTIONS)] * 5
     for question, (*told, answer) in zip(QUESTIONS, pieces, strict=True):
         assert isinstance(answer, VideoAnswer)

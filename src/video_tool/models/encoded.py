@@ -158,6 +158,7 @@ class EncodedQuestion(Asked):
         """From now on it is answered; where it was begun before, from the beginning."""
         self._began = time.perf_counter()
         self._repeated, self._listener, self.begun = self.told, None, None
+        self.companions = 1
 
     def answered(self, said: Said) -> Generation:
         """The answer, now that it is whole."""

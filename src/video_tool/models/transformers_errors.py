@@ -23,7 +23,7 @@ def typed_errors(tokens: int, model: str, family: Family, device: Any) -> Genera
         device: where its inputs are.
 
     Raises:
-        OutOfMemoryError, PromptError, ModelError: in the place of what Transformers and torch raise.
+        OutOfMemoryError, CheckpointError, ModelError: in the place of what Transformers and torch raise.
     """
     import torch
     from torch._dynamo.exc import TorchDynamoException
