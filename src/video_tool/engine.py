@@ -14,8 +14,8 @@ from video_tool.cancellation import run_in_thread
 from video_tool.checking import check_options, check_question
 from video_tool.conversation import Conversation
 from video_tool.frames import FetchedMedia, check_sampling, fetch_media, start_decoder
-from video_tool.model_options import EngineOptions, PluginOptions, RemoteOptions, options_of
-from video_tool.models import BatchModel, HeldModel, LoadAhead, OnText, VideoLanguageModel
+from video_tool.model_options import EngineOptions, RemoteOptions, options_of
+from video_tool.models import BatchModel, HeldModel, LoadAhead, OnText, VideoLanguageModel, load_model
 from video_tool.planning import known_preprocessor, make_plan
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import (
@@ -352,16 +352,4 @@ class VideoQA:
         return self._load_telling(self.on_progress)
 
     def _load_telling(self, on_progress: OnProgress) -> VideoLanguageModel:
-        if isinstance(self.options, RemoteOptions):
-            from video_tool.models.openai import OpenAIModel
-
-            return OpenAIModel(str(self.model), self.options.at(self.settings.base_url))
-        if isinstance(self.options, PluginOptions):
-            from video_tool.models.backends import load_plugged
-
-            return load_plugged(str(self.model), self.options, self.settings, on_progress)
-        from video_tool.models.transformers import TransformersModel
-
-        return TransformersModel(
-            self.model, self.options, on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
-        )
+        return load_model(self.model, self.options, self.settings, on_progress)

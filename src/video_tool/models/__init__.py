@@ -1,6 +1,6 @@
 """Models: from a prompt to tokens."""
 
-from video_tool.models.backends import find_backend
+from video_tool.models.backends import find_backend, load_model
 from video_tool.models.base import BatchModel, Generation, OnText, VideoLanguageModel
 from video_tool.models.holding import HeldModel, InUse
 from video_tool.models.loading_ahead import LoadAhead
@@ -21,4 +21,5 @@ __all__ = [
     "check_grammar",
     "check_remote_generation",
     "find_backend",
+    "load_model",
 ]

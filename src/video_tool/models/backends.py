@@ -1,11 +1,12 @@
-"""Backends of other packages: ways to run models whose names begin with a prefix, as `openai:` does."""
+"""Who runs a model: Transformers, a server, or a backend of another package, for names that begin with its prefix."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from video_tool.errors import ModelError, ModelNotFoundError, VideoToolError
-from video_tool.model_options import REMOTE, PluginOptions
+from video_tool.model_options import REMOTE, ModelOptions, PluginOptions, RemoteOptions
 from video_tool.models.base import VideoLanguageModel
 from video_tool.models.failures import first_line
 from video_tool.plugins import Extensions, LoadModel, Plugin
@@ -22,6 +23,34 @@ def _misfit(offer: Any) -> str:
 
 BACKENDS: Extensions[LoadModel] = Extensions("models", _OURS, _misfit)
 """Those of other packages."""
+
+
+def load_model(
+    model: str | Path,
+    options: ModelOptions | RemoteOptions | PluginOptions,
+    settings: Settings,
+    on_progress: OnProgress,
+) -> VideoLanguageModel:
+    """A model, ready to answer, whoever runs it.
+
+    Args:
+        model: its name, or the folder of a checkpoint.
+        options: how it is run.
+        settings: where a server is, which plugins count, and how much is kept of earlier questions.
+        on_progress: told about loading.
+
+    Raises:
+        ModelError: it can't be loaded.
+    """
+    if isinstance(options, RemoteOptions):
+        from video_tool.models.openai import OpenAIModel
+
+        return OpenAIModel(str(model), options.at(settings.base_url))
+    if isinstance(options, PluginOptions):
+        return load_plugged(str(model), options, settings, on_progress)
+    from video_tool.models.transformers import TransformersModel
+
+    return TransformersModel(model, options, on_progress, settings.plugins, settings.prefix_cache_bytes)
 
 
 def find_backend(model: str, backend: str, settings: Settings) -> tuple[Plugin, LoadModel]:

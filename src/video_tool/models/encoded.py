@@ -174,8 +174,9 @@ class EncodedQuestion(Asked):
 
     def alone(self, wanted: Callable[[], bool]) -> Generation | None:
         """Answers it, with the weights to itself; None where it stopped to have others join."""
+        once_more = self._listener is not None  # others were to join, and have not, or it could not be with them
         self.begin()
-        self.wanted = wanted if self.batches and not self.apart else None
+        self.wanted = wanted if self.batches and not once_more else None
         said = self._alone(self)
         return None if said is None else self.answered(said)
 
