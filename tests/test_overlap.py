@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -216,6 +218,48 @@ def test_what_hearing_of_loading_raises_reaches_who_asks(site: Site) -> None:
         finished(thread)
     qa.on_progress = ignore_progress
     assert qa.ask(QUESTION, [DEMO_VIDEO]).text
+
+
+LEAVE = """
+import threading
+from transformers.utils import logging
+from video_tool import CancelScope, VideoQA
+from video_tool.errors import CancelledError
+
+loading = threading.Event()
+
+def hook(factory, args, kwargs):  # called when weights are about to be read
+    loading.set()
+    if end_first:
+        threading.main_thread().join()
+    scope.cancel()
+    return factory(*args, **kwargs)
+
+def load():
+    try:
+        with scope:
+            qa.load()
+    except CancelledError:
+        print("cancelled", qa._held.model is not None, flush=True)
+
+logging.set_tqdm_hook(hook)
+qa = VideoQA("builtin", device="cpu")
+for end_first in (False, True):
+    qa.unload()
+    loading.clear()
+    scope = CancelScope()
+    thread = threading.Thread(target=load)
+    thread.start()
+    loading.wait()
+    if not end_first:
+        thread.join()
+"""
+
+
+def test_what_is_loaded_for_nobody_does_not_hold_up_the_end_of_a_program() -> None:
+    """Else it is loaded to its end, and kept."""
+    ran = subprocess.run([sys.executable, "-c", LEAVE], check=False, capture_output=True, text=True, timeout=100)
+    assert (ran.stdout, ran.stderr) == ("cancelled True\ncancelled False\n", "")
 
 
 def test_a_question_is_read_while_the_model_answers_another() -> None:
