@@ -18,9 +18,14 @@ FAMILIES_FILES := pyproject.toml constraints.txt constraints-families.txt
 FAMILIES_INSTALLED := $(FAMILIES)/.installed-$(shell cat $(FAMILIES_FILES) | cksum | tr ' ' -)
 FAMILIES_REPORT := $(FAMILIES)/report.json
 
+# What benchmarks compare with, over the first environment.
+BENCH := $(VENV)/bench
+BENCH_INSTALLED := $(BENCH)/.installed
+SITE := import sysconfig; print(sysconfig.get_path("purelib"))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-families test-integrations test-mcp-conformance families-table golden fuzz train-builtin bench-builtin clean
+.PHONY: help install demo lint test test-families test-integrations test-mcp-conformance families-table golden fuzz train-builtin bench-builtin bench bench-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +51,10 @@ lint: install ## Check style, types and layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 
+# Tests start hundreds of programs, which would each compile what they import where no bytecode is to be kept.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: lint ## Everything that CI runs: lint, then the tests with coverage
-	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term
 
 $(FAMILIES_INSTALLED):
 	@mkdir -p "$(FAMILIES)"
@@ -79,6 +86,20 @@ train-builtin: export MALLOC_TRIM_THRESHOLD_ := 100000000000
 train-builtin: export THP_MEM_ALLOC_ENABLE := 1
 train-builtin: install ## Train the built-in model from nothing; goes on where it was stopped
 	$(BIN)/python examples/train_builtin
+
+# What the references need lies over .venv: nothing that is tested sees it.
+$(BENCH_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m venv --clear --without-pip $(BENCH)
+	printf 'import site; site.addsitedir("%s")\n' "$$($(BIN)/python -c '$(SITE)')" \
+		> "$$($(BENCH)/bin/python -c '$(SITE)')/base.pth"
+	$(BENCH)/bin/python -m pip --disable-pip-version-check install --constraint constraints.txt --group bench
+	@touch $@
+
+bench: $(BENCH_INSTALLED) ## Measure beside what others do, half an hour; ROWS="NAME …" for some, docs/performance.md
+	PYTHONPATH=. $(BENCH)/bin/python benchmarks/performance.py $(if $(ROWS),--rows $(ROWS))
+
+bench-quick: install ## Count what questions take, and hold it to benchmarks/bounds.toml
+	PYTHONPATH=. $(BIN)/python benchmarks/quick.py
 
 bench-builtin: install ## Measure the built-in model on unseen videos and write the report
 	PYTHONPATH=. $(BIN)/python benchmarks/builtin_accuracy.py

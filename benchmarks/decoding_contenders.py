@@ -5,6 +5,7 @@ As a program: reads paths from standard input and prints the seconds that each t
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -72,17 +73,55 @@ def by_torchcodec(path: Path) -> np.ndarray:
     return np.stack([_small(frame) for frame in frames])
 
 
-def ours(path: Path, count: int = FRAMES, strategy: str = "uniform", cache: int = 0) -> np.ndarray:
+def ours(path: Path, count: int = FRAMES, strategy: str = "uniform") -> np.ndarray:
     from video_tool.frames import FrameSize, read_video
     from video_tool.question import Sampling
     from video_tool.settings import Settings
 
-    settings = Settings(frame_cache_bytes=cache)
+    settings = Settings(frame_cache_bytes=0, allowed_roots=(path.parent,))
     sampling = Sampling(num_frames=count, strategy=strategy)
     return read_video(path, sampling, settings, frame_size=lambda: FrameSize(SIDE, SIDE, BICUBIC)).images
 
 
-CONTENDERS: dict[str, Callable[[Path], np.ndarray]] = {
+def ffmpeg_alone(path: Path, count: int = FRAMES, keyframes: bool = False) -> None:
+    """Decodes what these frames need, from keyframe to frame, but for what no other rests on; keeps none of it."""
+    import av
+
+    with av.open(str(path), options={"probesize": "32", "skip_frame": "all"}) as container:
+        stream = container.streams.video[0]
+        decoder = stream.codec_context
+        decoder.thread_type = "FRAME"
+        length = 1 / (stream.average_rate * stream.time_base)
+        for number in _uniform(stream.frames, count):
+            wanted = round(number * length)
+            container.seek(wanted, stream=stream)
+            for packet in container.demux(stream):
+                decoder.skip_frame = "DEFAULT" if packet.pts == wanted or keyframes else "NONREF"
+                decoder.decode(packet)
+                if packet.pts == wanted or keyframes:
+                    break
+            decoder.decode(None)
+
+
+def resize_seconds(path: Path) -> tuple[float, float]:
+    """Of the processor, for one frame in full size: to RGB, and from there to the small size."""
+    import av
+    from PIL import Image
+
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    times = []
+    for _ in range(20):
+        began = time.process_time()
+        pixels = frame.to_ndarray(format="rgb24")
+        between = time.process_time()
+        Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        times.append((between - began, time.process_time() - between))
+    converting, resizing = zip(*times, strict=True)
+    return statistics.median(converting), statistics.median(resizing)
+
+
+CONTENDERS: dict[str, Callable[[Path], Any]] = {
     "decord + Pillow": by_decord,
     "PyAV": by_pyav,
     "OpenCV": by_opencv,
@@ -95,7 +134,9 @@ NEEDS = {"decord + Pillow": "decord", "OpenCV": "cv2", "torchcodec": "torchcodec
 _MORE = {
     "ours, 8 frames": partial(ours, count=8),
     "ours, 32 frames": partial(ours, count=32),
-    "ours, 32 frames again": partial(ours, count=32, cache=1 << 28),
+    "FFmpeg alone": ffmpeg_alone,
+    "FFmpeg alone, keyframes": partial(ffmpeg_alone, keyframes=True),
+    "FFmpeg alone, 32 frames": partial(ffmpeg_alone, count=32),
 }
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,35 @@ RATE = 30
 """Frames a second."""
 GROUP = 250
 """Frames from one keyframe to the next at the most, as x264 has it by default."""
+
+
+_TIMES = {"short": 3, "film": 180}
+"""How often the scene of 40 seconds is repeated."""
+
+
+def short() -> Path:
+    """Two minutes."""
+    return _kept("short")
+
+
+def film() -> Path:
+    """Two hours."""
+    return _kept("film")
+
+
+def _kept(name: str) -> Path:
+    """Made once, by this very module, and kept in the user's cache: encoding it takes a minute."""
+    code = sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = home / "video-tool-dev" / "benchmarks" / code
+    path, once = folder / f"{name}.mp4", folder / "scene.mp4"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        part = path.with_suffix(".part.mp4")
+        if not once.exists():
+            scene(part).replace(once)
+        repeated(part, once, _TIMES[name]).replace(path)
+    return path
 
 
 def scene(path: Path, seconds: int = 40, width: int = 1920, height: int = 1080) -> Path:

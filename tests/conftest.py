@@ -1,30 +1,28 @@
-"""What many tests share: small checkpoints, and videos whose every pixel is known."""
+"""What many tests share: small checkpoints, and videos whose every pixel is known.
+
+What takes long to import is imported where it is used: pytest-xdist has a process that runs no test, for which the
+others wait.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
-import numpy as np
 import pytest
-import torch
 from hypothesis import settings
-from numpy.typing import NDArray
 
-from tests.checkpoints import write_checkpoint
-from tests.installing import install
-from video_tool import VideoQA
-from video_tool.builtin.clips import random_clip, render
-from video_tool.frames.pool import POOL
-from video_tool.frames.readers import READERS
-from video_tool.frames.samplers import SAMPLERS
-from video_tool.models.backends import BACKENDS
-from video_tool.models.families import FAMILIES
-from video_tool.plugins import warn_once
-from video_tool.sources.plugged import SOURCES
+from tests.programs import install
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from video_tool import VideoQA
 
 
 def pytest_configure() -> None:
@@ -35,10 +33,18 @@ def pytest_configure() -> None:
     os.environ["VIDEO_TOOL_FRAME_CACHE_BYTES"] = "0"
     # as many processes as cores run tests: threads of torch would wait for each other's core, and spin
     os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
     # how long an example takes says more about what else the machine does
     settings.register_profile("whenever", deadline=None)
     settings.load_profile("whenever")
+    # what is imported stays: looking through it for garbage, again and again, took a fifth of the tests' time
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What is there now is never garbage: whoever collects it, the models first, looks at what came later alone."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,6 +68,14 @@ def broken_plugin_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def plugged(plugin_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The same, in the path of this process and of those that decode for it; nothing of it is loaded yet."""
+    from video_tool.frames.pool import POOL
+    from video_tool.frames.readers import READERS
+    from video_tool.frames.samplers import SAMPLERS
+    from video_tool.models.backends import BACKENDS
+    from video_tool.models.families import FAMILIES
+    from video_tool.plugins import warn_once
+    from video_tool.sources.plugged import SOURCES
+
     for extensions in (BACKENDS, FAMILIES, READERS, SAMPLERS, SOURCES):
         monkeypatch.setattr(extensions, "_found", {})
     monkeypatch.syspath_prepend(plugin_site)
@@ -75,24 +89,34 @@ def plugged(plugin_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with random weights, in the layout of llava-interleave, weights and files named as today."""
+    from tests.checkpoints import write_checkpoint
+
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
 @pytest.fixture(scope="session")
 def older_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, named as when the model was published."""
+    from tests.checkpoints import write_checkpoint
+
     return write_checkpoint(tmp_path_factory.mktemp("older"), layout="older")
 
 
 @pytest.fixture(scope="session")
 def qa(checkpoint: Path) -> VideoQA:
     """The engine with the first of them, on the CPU."""
+    from video_tool import VideoQA
+
     return VideoQA(checkpoint, device="cpu")
 
 
 @pytest.fixture(scope="session")
 def lossless_videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two videos that every decoder makes the same pixels of: 10 and 13 frames of different sizes."""
+    import numpy as np
+
+    from video_tool.builtin.clips import random_clip, render
+
     folder = tmp_path_factory.mktemp("videos")
     rng = np.random.default_rng(0)
     paths = folder / "right.mkv", folder / "up.mkv"
@@ -103,6 +127,8 @@ def lossless_videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
 
 
 def _write_lossless(path: Path, frames: NDArray[np.uint8]) -> None:
+    import av
+
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
         stream.pix_fmt = "bgr0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp.client.client import Client
 from mcp.types import CallToolResult
 
+from tests.programs import unmeasured
 from video_tool.testing import Outcome, Surface
 
 PATIENCE = 60.0
@@ -75,7 +75,7 @@ class PipedServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | environment,
+            env=unmeasured() | environment,
         )
 
     def send(self, message: dict[str, Any] | bytes) -> None:

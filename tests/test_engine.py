@@ -189,8 +189,9 @@ def test_threads_share_one_model() -> None:
     assert [len(answer.frames) for answer in answers] == counts
     alone = [qa.ask(QUESTION, videos=[GIVEN], num_frames=count, max_new_tokens=8).text for count in counts]
     assert [answer.text for answer in answers] == alone
-    # the model answers one at a time: waiting for it counts in no stage, so the stages of all fit in one after another
-    busy = sum(a.timings.load + a.timings.prompt + a.timings.generate for a in answers)
+    # waiting for others counts in no stage, so the stages of all fit in one after another; those who are answered
+    # together each say how long all of these took
+    busy = sum(a.timings.load + a.timings.prompt + a.timings.generate / a.batch for a in answers)
     assert busy <= took
 
 

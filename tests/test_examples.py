@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.programs import unmeasured
 from tests.serve import serve
 from video_tool.adapters import shared_toolbox
 from video_tool.builtin import DEMO_VIDEO
@@ -27,7 +27,7 @@ Run = Callable[..., tuple[str, str]]
 def run_alone(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
-        env=os.environ | ALLOWED,
+        env=unmeasured() | ALLOWED,
         capture_output=True,
         text=True,
         check=False,
@@ -57,10 +57,9 @@ def clip(path: Path, motion: str) -> str:
     return str(path)
 
 
-def test_ask_local() -> None:
-    done = run_alone("ask_local.py")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+def test_ask_local(run: Run) -> None:
+    out, _ = run("ask_local.py")
+    lines = out.splitlines()
     assert lines[0] == "A red circle is first moving right, then growing."
     assert lines[1] == "  frame 0 at 0.00 s"
     assert len(lines) == 9

@@ -185,6 +185,7 @@ class VideoAnswer(Record):
     prefix_cache: PrefixCacheUse | None = Field(
         default=None, description="What earlier questions have spared; null where the model does not run here."
     )
+    batch: int = Field(default=1, description="How many questions the model answered together, this one included.")
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
     model: ModelInfo

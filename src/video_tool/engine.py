@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from video_tool.answer import Plan, VideoAnswer
-from video_tool.cancellation import CancelScope, run_in_thread
+from video_tool.asking_many import read_many, side_by_side
+from video_tool.cancellation import run_in_thread
+from video_tool.checking import check_options, check_question
 from video_tool.conversation import Conversation
-from video_tool.errors import ModelNotFoundError, QuestionError
-from video_tool.frames import start_decoder
-from video_tool.model_options import EngineOptions, ModelOptions, PluginOptions, RemoteOptions, options_of
-from video_tool.models import (
-    BatchModel,
-    HeldModel,
-    LoadAhead,
-    OnText,
-    Preprocessor,
-    VideoLanguageModel,
-    check_generation,
-    check_grammar,
-    check_remote_generation,
-    find_backend,
-)
+from video_tool.frames import FetchedMedia, check_sampling, fetch_media, start_decoder
+from video_tool.model_options import EngineOptions, PluginOptions, RemoteOptions, options_of
+from video_tool.models import BatchModel, HeldModel, LoadAhead, OnText, VideoLanguageModel
+from video_tool.planning import known_preprocessor, make_plan
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import (
     AskOptions,
     ConversationOptions,
-    GenerationOptions,
     ImageInput,
     VideoInput,
     VideoQuestion,
 )
-from video_tool.receipt import stamps, write_receipt
+from video_tool.receipt import write_receipt
 from video_tool.settings import Settings
-from video_tool.streaming import TextStream
+from video_tool.streaming import ain_pieces, in_pieces
 from video_tool.turn import Turn, TurnReader
 
 
@@ -49,8 +36,9 @@ class VideoQA:
 
     The model is loaded by the first question, beside the download of its video if there is one, and kept for as long as
     `settings.unload_after` says. Engines with the same model and options share its weights. An instance may be shared
-    by threads: what they fetch and decode runs side by side, and the model answers one question at a time, unless a
-    server runs it.
+    by threads: what they fetch and decode runs side by side, and so do questions to a server. A model that runs here
+    answers those together that wait for it at the same time, where each gets the words that it would have by itself,
+    and the others one after another.
 
     Args:
         model: a name on the Hugging Face hub, a checkpoint folder, `builtin` for the small model in the package, or
@@ -210,10 +198,11 @@ class VideoQA:
     ) -> list[VideoAnswer]:
         """Answers several questions about the same videos and images, each as `ask` would.
 
-        They are fetched, read and shown to the model once. A model that runs here then answers in batches; a server is
-        asked all at once. Where a batch could not give each question the words that it would have by itself (tokens
-        are drawn, there are choices, a response_format, logprobs or a repetition_penalty, videos stand behind words
-        that differ, or the model can't go on from one beginning more than once), they are answered one by one.
+        They are fetched, read and shown to the model once. A model that runs here then answers them together, as it
+        does with those of threads that ask at the same time; a server is asked all at once. Where that could not give
+        each question the words that it would have by itself (tokens are drawn, there are choices, a response_format,
+        logprobs or a repetition_penalty, or the model can't go on from one beginning more than once), they are
+        answered one by one.
 
         Args:
             questions: each as for `ask`.
@@ -222,21 +211,24 @@ class VideoQA:
             **options: as for `ask`, for all questions.
 
         Returns:
-            The answers, in the questions' order. Those of a batch say how long the batch took to generate.
+            The answers, in the questions' order. `batch` says how many were answered together, and their timings how
+            long all of these took.
 
         Raises:
             VideoToolError: as `ask` does; where one question fails, none is answered.
         """
-        turns = self.read_many([VideoQuestion.of(question, videos, images, options) for question in questions])
+        asked = [VideoQuestion.of(question, videos, images, options) for question in questions]
+        for each in asked:
+            self.check(each)
+        turns = read_many(self.read, asked)
         if isinstance(self.options, RemoteOptions):
-            return self._reply_side_by_side(turns)
+            return side_by_side(self.reply, turns)
         with self._held.in_use(self._load) as used:
             if turns and isinstance(used.model, BatchModel):
                 messages = [turn.messages for turn in turns]
                 found = used.model.generate_many(messages, turns[0].options, self.on_progress)
-                if found is not None:
-                    info = used.model.info
-                    return [write_receipt(turn, each, info, 0.0) for turn, each in zip(turns, found, strict=True)]
+                info = used.model.info
+                return [write_receipt(turn, each, info, 0.0) for turn, each in zip(turns, found, strict=True)]
             return [self.reply(turn) for turn in turns]
 
     async def aask_many(
@@ -266,31 +258,14 @@ class VideoQA:
         """
         asked = VideoQuestion.of(question, videos, images, options)
         self.check(asked)
-        most = asked.sampling.model_copy(update={"num_frames": self.settings.max_frames, "fps": None})
-        (media, message), (_, longest) = self.reader().measure(asked, (asked.sampling, most))
-        known = self._preprocessor()
-        return Plan(
-            frames=stamps(media.videos),
-            videos=tuple(video.info for video in media.videos),
-            images=len(media.images),
-            prompt_tokens=known and known.estimate((message,)),
-            context_tokens=known and known.context_tokens,
-            max_frames=known and known.most_frames((longest,), asked.generation.max_new_tokens),
-        )
+        check_sampling(asked.sampling, self.settings)
+        with fetch_media(asked.videos, asked.images, self.settings, self.on_progress) as fetched:
+            return self.plan_fetched(asked, fetched)
 
-    def _preprocessor(self) -> Preprocessor | None:
-        """How the model is asked, as far as that is known without a download."""
-        if not isinstance(self.options, ModelOptions):
-            return None
-        loaded = self._held.model
-        if loaded is not None:
-            return getattr(loaded, "preprocessor", None)
-        from video_tool.models.loading import inspect
-
-        try:
-            return inspect(self.model, self.settings.plugins)
-        except ModelNotFoundError:
-            return None
+    def plan_fetched(self, question: VideoQuestion, fetched: FetchedMedia) -> Plan:
+        """The same of what has been fetched already, instead of the question's own. Raises as `plan` does."""
+        known = known_preprocessor(self.model, self.options, self._held, self.settings)
+        return make_plan(question, fetched, self.reader(), known, self.settings)
 
     def conversation(
         self,
@@ -319,18 +294,6 @@ class VideoQA:
         alone = question.model_copy(update={"videos": (), "images": ()})
         return self.reader().first(alone, question, began)
 
-    def read_many(self, questions: Sequence[VideoQuestion]) -> list[Turn]:
-        """All that the model needs to answer questions that differ in their words alone. Raises as `read` does."""
-        for question in questions:
-            self.check(question)
-        if not questions:
-            return []
-        # the longest leaves the least room for frames
-        longest = max(range(len(questions)), key=lambda number: len(questions[number].question))
-        read = self.read(questions[longest])
-        first, *others = (read.asking(question.question) for question in questions)
-        return [first, *(turn.kept() for turn in others)]
-
     def reader(self) -> TurnReader:
         """Reads what questions are about."""
         use_model = partial(self._held.in_use, self._load)
@@ -348,20 +311,7 @@ class VideoQA:
             QuestionError: it is empty, about nothing, or to be answered in a way that makes no sense.
             ModelNotFoundError: the model's name begins with that of a backend that nobody has.
         """
-        if not question.question.strip():
-            raise QuestionError("the question is empty", hint="Ask something about the videos or images.")
-        if not (question.videos or question.images or shown_already):
-            raise QuestionError("there is no video and no image", hint="Give at least one of them.")
-        if isinstance(self.options, PluginOptions):
-            find_backend(str(self.model), self.options.backend, self.settings)
-        self._check_generation(question.generation)
-
-    def _check_generation(self, options: GenerationOptions) -> None:
-        check_generation(options)
-        if isinstance(self.options, RemoteOptions):
-            check_remote_generation(options)
-        elif isinstance(self.options, ModelOptions) and options.response_format is not None:
-            check_grammar(options.response_format)
+        check_question(question, self.model, self.options, self.settings, shown_already=shown_already)
 
     def load(self) -> float:
         """Has the model loaded, if it is not yet, and what decodes videos started; returns the seconds of loading.
@@ -387,40 +337,18 @@ class VideoQA:
             turn: what it is asked.
             on_text: told what each token adds to the text; what it raises ends generating.
         """
-        self._check_generation(turn.options)
+        check_options(turn.options, self.options)
         with self._held.in_use(self._load) as used:
             generation = used.model.generate(turn.messages, turn.options, self.on_progress, on_text)
             return write_receipt(turn, generation, used.model.info, used.load_seconds)
 
-    def _reply_side_by_side(self, turns: Sequence[Turn]) -> list[VideoAnswer]:
-        with CancelScope() as scope, ThreadPoolExecutor(max(1, len(turns))) as pool:
-            waiting = [pool.submit(copy_context().run, self.reply, turn) for turn in turns]
-            try:
-                wait(waiting, return_when=FIRST_EXCEPTION)
-                return [each.result() for each in waiting if each.done()]
-            except BaseException:
-                scope.cancel()
-                raise
-
     def reply_in_pieces(self, turn: Turn) -> Generator[str | VideoAnswer]:
         """`reply` as `stream` gives it."""
-        pieces = TextStream(partial(self.reply, turn))
-        try:
-            while isinstance(piece := pieces.take(), str):
-                yield piece
-            yield piece
-        finally:
-            pieces.end()
+        return in_pieces(partial(self.reply, turn))
 
-    async def areply_in_pieces(self, turn: Turn) -> AsyncGenerator[str | VideoAnswer]:
+    def areply_in_pieces(self, turn: Turn) -> AsyncGenerator[str | VideoAnswer]:
         """`reply` as `astream` gives it."""
-        pieces = TextStream(partial(self.reply, turn))
-        try:
-            while isinstance(piece := await asyncio.to_thread(pieces.take), str):
-                yield piece
-            yield piece
-        finally:
-            await asyncio.to_thread(pieces.end)
+        return ain_pieces(partial(self.reply, turn))
 
     def _load(self) -> VideoLanguageModel:
         return self._load_telling(self.on_progress)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -52,3 +53,25 @@ class TextStream:
         self._scope.check()
         if text:
             self._pieces.put(text)
+
+
+def in_pieces(reply: Callable[[OnText], VideoAnswer]) -> Generator[str | VideoAnswer]:
+    """The pieces of an answer, then all of it, as `VideoQA.stream` gives them."""
+    pieces = TextStream(reply)
+    try:
+        while isinstance(piece := pieces.take(), str):
+            yield piece
+        yield piece
+    finally:
+        pieces.end()
+
+
+async def ain_pieces(reply: Callable[[OnText], VideoAnswer]) -> AsyncGenerator[str | VideoAnswer]:
+    """The same for an event loop, as `VideoQA.astream` gives them."""
+    pieces = TextStream(reply)
+    try:
+        while isinstance(piece := await asyncio.to_thread(pieces.take), str):
+            yield piece
+        yield piece
+    finally:
+        await asyncio.to_thread(pieces.end)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from video_tool.errors import ContextLengthError
-from video_tool.frames import Frames, Media, check_sampling, fetch_media, start_decoder
+from video_tool.frames import FetchedMedia, Frames, Media, check_sampling, fetch_media, start_decoder
 from video_tool.models import InUse, LoadAhead
 from video_tool.progress import OnProgress, Progress
 from video_tool.prompt import Message, place_media
@@ -178,17 +178,18 @@ class TurnReader:
         told = (*of_beginning, *new.warnings, *warnings)
         return Turn(beginning, (), message, question.generation, began, told, load)
 
-    def measure(self, question: VideoQuestion, samplings: Sequence[Sampling]) -> list[tuple[Media, Message]]:
+    def measure(
+        self, question: str, fetched: FetchedMedia, samplings: Sequence[Sampling]
+    ) -> list[tuple[Media, Message]]:
         """What a question would show, once for each way of choosing frames; these are black, and none is decoded.
 
         Raises:
-            VideoToolError: as `VideoQA.ask` does, short of decoding and of the model.
+            VideoToolError: as `VideoQA.ask` does, short of fetching, decoding and of the model.
         """
         for sampling in samplings:
             check_sampling(sampling, self._settings)
-        with fetch_media(question.videos, question.images, self._settings, self._on_progress) as fetched:
-            measured = [fetched.measure([sampling] * len(question.videos)) for sampling in samplings]
-            return [(media, place_media(question.question, media)) for media in measured]
+        measured = [fetched.measure([sampling] * len(fetched.videos)) for sampling in samplings]
+        return [(media, place_media(question, media)) for media in measured]
 
     def later(self, question: VideoQuestion, beginning: Beginning, earlier: tuple[Exchange, ...], began: float) -> Turn:
         """A further question, after as many of the earlier turns as still fit before it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +11,11 @@ from typing import Any
 
 import llm
 import pytest
+from click.testing import CliRunner
+from llm.cli import cli
 from llm.default_plugins.openai_models import Chat
 
+from tests.programs import unmeasured
 from tests.providers.scripted import ScriptedServer, Seen, ToolCall, Turn, serve_script
 from video_tool.adapters import shared_toolbox
 from video_tool.adapters.llm import FailedCallError, load_video
@@ -27,32 +29,45 @@ def echo(seen: Seen) -> str:
     return seen.results[-1].text
 
 
-def run_llm(server: ScriptedServer, folder: Path, *arguments: str) -> str:
-    """What `llm` prints, with the scripted model as a model of its own."""
-    address = f"{server.url}/v1"
-    model = {"model_id": "scripted", "model_name": "scripted", "api_base": address}
+def variables(server: ScriptedServer, folder: Path) -> dict[str, str]:
+    """With which `llm` has the scripted model as a model of its own."""
+    model = {"model_id": "scripted", "model_name": "scripted", "api_base": f"{server.url}/v1"}
     able = {"supports_tools": True, "vision": True}
     folder.joinpath("extra-openai-models.yaml").write_text(json.dumps([model | able]))  # JSON is YAML
-    environment = os.environ | {
+    return {
         "LLM_USER_PATH": str(folder),
         "OPENAI_API_KEY": "none",
         "VIDEO_TOOL_MODEL": "builtin",
         "VIDEO_TOOL_ALLOWED_ROOTS": str(DEMO_VIDEO.parent),
     }
+
+
+def run_llm(server: ScriptedServer, folder: Path, *arguments: str) -> str:
+    """What `llm` prints."""
     command = [str(Path(sys.executable).with_name("llm")), "-m", "scripted", *arguments]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, stdin=subprocess.DEVNULL
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=unmeasured() | variables(server, folder),
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_model_calls_the_tool(tmp_path: Path) -> None:
+def test_a_model_calls_the_tool(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """In this process, where torch needs to be imported once for all tests."""
+    shared_toolbox.cache_clear()
+    request.addfinalizer(shared_toolbox.cache_clear)
     turns: list[Turn] = [[ToolCall("video_qa", {"question": QUESTION, "videos": [str(DEMO_VIDEO)]})], echo]
     with serve_script(turns) as server:
-        said = run_llm(server, tmp_path, "-T", "video_qa", f"{QUESTION} {DEMO_VIDEO}")
-    assert "A red circle is first moving right, then growing." in said
-    assert "It rests on 0.00, 0.50, 1.00" in said
+        asked = ["-m", "scripted", "-T", "video_qa", f"{QUESTION} {DEMO_VIDEO}"]
+        done = CliRunner().invoke(cli, asked, env=variables(server, tmp_path))
+    assert done.exit_code == 0, done.stderr
+    assert "A red circle is first moving right, then growing." in done.stdout
+    assert "It rests on 0.00, 0.50, 1.00" in done.stdout
 
 
 def test_a_model_is_shown_the_frames_of_a_fragment(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 import video_tool.errors
+from tests.serve import serve
 from video_tool import CancelScope, Progress, Settings, Toolbox, VideoAnswer
 from video_tool.adapters import FramesResult, ProbeResult, ToolResult, shared_toolbox
 from video_tool.adapters.explaining import explain
@@ -28,6 +29,7 @@ from video_tool.adapters.gate import Gate
 from video_tool.adapters.replies import answer_text, mark
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.errors import BusyError, CancelledError, ContextLengthError, DeadlineError, VideoToolError
+from video_tool.sources import open_source
 
 VIDEO = str(DEMO_VIDEO)
 ASKED = {"question": "What happens in the video?", "videos": [VIDEO]}
@@ -133,6 +135,19 @@ class TestAnswers:
         assert result.content.cost.prompt_tokens == spent
         assert result.text.startswith("4.00 s long, 256×192 pixels, 96 frames, 24 a second.")
         assert result.readable == result.content.model_dump(mode="json")
+
+    @pytest.mark.parametrize("cached", [0, 1 << 20], ids=["no cache", "cache"])
+    def test_a_probe_asks_its_address_once(self, cached: int, tmp_path: Path) -> None:
+        with serve() as site:
+            url = site.put("/a.mp4", DEMO_VIDEO.read_bytes(), content_type="video/mp4")
+            options = settings(allowed_hosts=("127.0.0.1",), cache_dir=tmp_path / "cache", cache_max_bytes=cached)
+            with open_source(url, options):
+                requests = site.hits["/a.mp4"]  # of one download
+            shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+            result = Toolbox(settings=options).call("video_probe", {"video": url})
+            assert isinstance(result.content, ProbeResult)
+            assert result.content.cost is not None
+            assert site.hits["/a.mp4"] == 2 * requests
 
     def test_a_probe_says_how_many_frames_fit(self, checkpoint: Path) -> None:
         toolbox = Toolbox(checkpoint, settings=settings())

@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.programs import unmeasured
 from video_tool.cli import main
 
 _OURS = ("VIDEO_TOOL_", "HF_", "TRANSFORMERS_")
@@ -45,7 +46,7 @@ def environment(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """
     temp = tmp_path / "temp"
     temp.mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS) and name not in _STYLES}
+    kept = {name: value for name, value in unmeasured().items() if not name.startswith(_OURS) and name not in _STYLES}
     yield kept | {
         "COLUMNS": "200",
         "HF_HOME": str(tmp_path / "hf"),

@@ -104,8 +104,19 @@ def test_several_questions_at_once(loaded: Loaded) -> None:
     shown = [fresh(), fresh()]
     questions = [loaded.messages(shown, words) for words in ("What moves?", "Is the square red?", "Left?")]
     answers = loaded.ours.generate_many(questions, GenerationOptions(max_new_tokens=8), ignore_progress)
-    assert (answers is None) == (loaded.tested.name in FORGETFUL)
-    for messages, answer in zip(questions, answers or (), strict=answers is not None):
+    assert [answer.batch for answer in answers] == [1 if loaded.tested.name in FORGETFUL else 3] * 3
+    for messages, answer in zip(questions, answers, strict=True):
+        assert list(answer.said.tokens) == alone(loaded, messages)
+
+
+def test_several_questions_about_different_videos_at_once(loaded: Loaded) -> None:
+    """Of which the model has read the videos before."""
+    questions = [loaded.messages([fresh()], words) for words in ("What moves?", "Is it red?", "Left?")]
+    for messages in questions:
+        ask(loaded, messages)
+    answers = loaded.ours.generate_many(questions, GenerationOptions(max_new_tokens=8), ignore_progress)
+    assert [answer.batch for answer in answers] == [1 if loaded.tested.name in FORGETFUL else 3] * 3
+    for messages, answer in zip(questions, answers, strict=True):
         assert list(answer.said.tokens) == alone(loaded, messages)
 
 

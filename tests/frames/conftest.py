@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import measured
+
 
 @pytest.fixture
 def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -15,3 +17,12 @@ def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
+
+
+@pytest.fixture
+def unmeasured_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starts decoding processes without coverage: those that are killed never write down what ran in them, and what
+    the others run is measured by the tests of readers.
+    """
+    for name in measured():
+        monkeypatch.delenv(name)

@@ -27,6 +27,7 @@ from video_tool.frames.reading import fetch_video
 from video_tool.question import Sampling
 from video_tool.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("unmeasured_workers")
 SETTINGS = Settings(frame_cache_bytes=1 << 24, decode_timeout=60, allowed_hosts=("127.0.0.1",))
 DESCRIPTORS = Path("/proc/self/fd")
 FOUR = [0, 12, 25, 37]

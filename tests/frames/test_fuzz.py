@@ -16,9 +16,8 @@ def check(report: Report, count: int) -> None:
     assert report.left == []
 
 
-def test_damaged_videos_end_in_frames_or_typed_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # most of the workers are killed before they could write down what ran in them: that need not be measured
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+@pytest.mark.usefixtures("unmeasured_workers")
+def test_damaged_videos_end_in_frames_or_typed_errors(tmp_path: Path) -> None:
     report = run(48, tmp_path)
     check(report, 48)
     assert report.outcomes["frames"] + report.outcomes["frames with a warning"] > 0

@@ -22,7 +22,9 @@ EVERY_FRAME_ALONE = {"g": "1"}
 
 
 def header(path: Path) -> Header:
-    return read_header(VideoFile(path, "mov", guessed=False, first=b""), LIMITS)[1]
+    _, header, container = read_header(VideoFile(path, "mov", guessed=False, first=b""), LIMITS)
+    container.close()
+    return header
 
 
 def noisy(count: int) -> np.ndarray:
@@ -89,7 +91,8 @@ def test_the_codec_goes_by_its_own_name_and_not_the_decoders(tmp_path: Path) -> 
 
 def test_ffmpeg_guesses_a_container_as_its_first_bytes_tell(tmp_path: Path) -> None:
     path = write_frames(tmp_path / "a.bin", numbered(5), container="matroska")
-    file, _ = read_header(VideoFile(path, "matroska", guessed=False, first=b""), LIMITS)
+    file, _, container = read_header(VideoFile(path, "matroska", guessed=False, first=b""), LIMITS)
+    container.close()
     assert file.guessed
 
 

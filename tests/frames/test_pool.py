@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 from tests.frames.videos import numbered, numbers_in, write_frames
-from tests.frames.workers import busy_workers, worker_reading, workers_of
+from tests.frames.workers import busy_workers, none_left, wait_a_moment, worker_reading, workers_of
 from tests.plugin_distribution.other_plugins.readers import write_scripted
+from tests.programs import unmeasured
 from tests.serve import serve
 from video_tool.errors import DecodeError, DecodeTimeoutError, QuestionError, VideoTooLargeError
 from video_tool.frames import read_video
@@ -27,6 +28,7 @@ from video_tool.frames.pool import POOL
 from video_tool.question import Sampling
 from video_tool.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("unmeasured_workers")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 SETTINGS = Settings(decode_timeout=60)
 
@@ -39,10 +41,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     shared = _shared_memory()
-    yield
-    assert busy_workers() == []
-    POOL.end()
-    assert workers_of() == []
+    with none_left():
+        yield
     assert _shared_memory() == shared
 
 
@@ -221,7 +221,7 @@ def asker(script: str, *arguments: object, temp: Path) -> Iterator[subprocess.Po
     """A Python program that asks; it writes lines to standard output."""
     with subprocess.Popen(
         [sys.executable, "-c", ASK + script, *map(str, arguments)],
-        env=os.environ | {"TMPDIR": str(temp)},
+        env=unmeasured() | {"TMPDIR": str(temp)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -264,6 +264,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(tmp_path: Path, temp: Path) -> Non
     with asker("ask(sys.argv[1])", broken, temp=temp) as running:
         while not (busy := busy_workers(running.pid)):
             assert running.poll() is None
+            wait_a_moment()
         assert len(list(temp.iterdir())) == 1
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tests.frames.videos import even_times, numbered, write_frames
 from video_tool.frames import FrameSize, read_video
 from video_tool.frames.containers import FIRST_BYTES, container_of
+from video_tool.frames.header import read_header
 from video_tool.frames.reader import Limits, VideoFile
 from video_tool.frames.sample_table import shown_times
 from video_tool.frames.seeking import SeekingReader, packet_times
@@ -230,6 +231,26 @@ def test_a_damaged_frame_that_others_rest_on_is_told(tmp_path: Path) -> None:
     assert whole.warnings == ()
     marred = read_video(path, Sampling(timestamps=(1.44,)), Settings())
     assert marred.warnings[0].startswith("a.mp4 may be damaged: its decoder reported errors")
+
+
+def test_nothing_is_decoded_to_know_a_header(tmp_path: Path) -> None:
+    path = write_frames(tmp_path / "a.mp4", moving(), options={"x264-params": B_FRAMES})
+    at, size, _, _ = packets_of(path)[0]
+    content = bytearray(path.read_bytes())
+    content[at + size // 2 : at + size] = bytes(size - size // 2)  # a decoder would complain
+    path.write_bytes(content)
+    file = VideoFile(path, container_of(path, path.name), guessed=False, first=b"")
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as of_header:
+            _, header, container = read_header(file, LIMITS)
+        with container, av.logging.Capture(local=False) as of_frame:
+            next(container.decode(video=0))
+    finally:
+        av.logging.set_level(None)
+    assert (header.codec, header.width, header.height) == ("h264", 128, 64)
+    assert of_header == []
+    assert of_frame != []
 
 
 def test_nothing_but_tables_is_read_to_know_a_film(tmp_path: Path) -> None:

@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+from video_tool.frames.pool import POOL
+
+_SYSTEM = ("/dev", "/etc", "/proc", "/sys", "/usr")
+"""Where a process reads files while it starts."""
+_earlier: list[psutil.Process] = []
+
+
+@contextmanager
+def none_left() -> Iterator[None]:
+    """Begins without decoding processes, and ends by looking that none is left.
+
+    What other tests left behind is none of them: a process that has ended and was not waited for no longer tells what
+    it was.
+    """
+    POOL.end()
+    _earlier[:] = psutil.Process().children()
+    try:
+        yield
+        assert busy_workers() == []
+        POOL.end()
+        assert workers_of() == []
+    finally:
+        _earlier.clear()
 
 
 def workers_of(pid: int | None = None) -> list[psutil.Process]:
@@ -15,7 +40,8 @@ def workers_of(pid: int | None = None) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for child in psutil.Process(pid).children():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if child.status() == psutil.STATUS_ZOMBIE or "video_tool.frames.worker" in child.cmdline():
+            ended = child.status() == psutil.STATUS_ZOMBIE and child not in _earlier
+            if ended or "video_tool.frames.worker" in child.cmdline():
                 found.append(child)
     return found
 
@@ -25,7 +51,7 @@ def busy_workers(pid: int | None = None) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for worker in workers_of(pid):
         try:
-            if not all(_is_code(opened.path) for opened in worker.open_files()):
+            if not all(_is_for_starting(opened.path) for opened in worker.open_files()):
                 found.append(worker)
         except psutil.ZombieProcess:
             found.append(worker)
@@ -34,9 +60,14 @@ def busy_workers(pid: int | None = None) -> list[psutil.Process]:
     return found
 
 
-def _is_code(path: str) -> bool:
-    installed = any(Path(path).is_relative_to(folder) for folder in (sys.prefix, sys.base_prefix))
+def _is_for_starting(path: str) -> bool:
+    installed = any(Path(path).is_relative_to(folder) for folder in (sys.prefix, sys.base_prefix, *_SYSTEM))
     return installed or path.endswith((".py", ".pyc"))
+
+
+def wait_a_moment() -> None:
+    """Between two looks at another process: who looks all the time takes the processor from who is looked at."""
+    time.sleep(0.005)
 
 
 def worker_reading(path: Path, pid: int | None = None, seconds: float = 60) -> psutil.Process:
@@ -47,4 +78,5 @@ def worker_reading(path: Path, pid: int | None = None, seconds: float = 60) -> p
             with suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
                 if str(path.resolve()) in {opened.path for opened in worker.open_files()}:
                     return worker
+        wait_a_moment()
     raise TimeoutError(f"nobody reads {path.name}")

@@ -7,12 +7,11 @@ the environment once. One process answers the questions of several tests.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,14 +21,24 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
+from tests.programs import unmeasured
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NOWHERE = "http://127.0.0.1:1"
 BESIDES = ("pytorch_model.bin", "consolidated.safetensors", "model.fp16.safetensors", "README.md")
 
 ANSWER = """
 import json, sys, threading, numpy
-from video_tool import VideoQA
-from video_tool.errors import ModelNotFoundError
+from contextlib import suppress
+from video_tool import CancelScope, VideoQA
+from video_tool.errors import CancelledError, ModelNotFoundError
+def leave(name):
+    qa = VideoQA(name, device="cpu")
+    with suppress(CancelledError), CancelScope() as scope:
+        threading.Thread(target=lambda: sys.stdin.readline() and scope.cancel()).start()
+        qa.load()
+        return {"left": False}
+    return {"left": True}
 def ask(name, options):
     news = []
     def listen(report):
@@ -43,8 +52,19 @@ def ask(name, options):
         return {"info": answer.model.model_dump(), "news": told}
     except ModelNotFoundError as error:
         return {"retryable": error.retryable, "message": error.message, "hint": error.hint}
-for line in sys.stdin:
-    print(json.dumps(ask(*json.loads(line))), flush=True)
+for line in iter(sys.stdin.readline, ""):
+    name, options = json.loads(line)
+    print(json.dumps(leave(name) if options is None else ask(name, options)), flush=True)
+"""
+
+COMMANDS = """
+import json, sys
+from video_tool.cli import main
+for line in iter(sys.stdin.readline, ""):
+    try:
+        main(json.loads(line))
+    except SystemExit as left:
+        print(left.code, flush=True)
 """
 
 
@@ -65,10 +85,23 @@ class Client:
 
     def ask(self, name: str, **options: object) -> dict[str, Any]:
         """Which model answered and what was told of its download, or the error."""
+        self._send([name, options])
+        return self._told()
+
+    def leave(self, name: str, began: threading.Event) -> bool:
+        """Whether loading a model ends when it is cancelled, which it is once it has begun."""
+        self._send([name, None])
+        assert began.wait(60)
+        self._send("leave")
+        return self._told()["left"]
+
+    def _send(self, message: object) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([name, options]) + "\n")
+        self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
+
+    def _told(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, self.log.read_text()
         return json.loads(line)
@@ -190,7 +223,7 @@ def offline(running: Hub, kept: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def environment(endpoint: str, cache: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    kept = {key: value for key, value in unmeasured().items() if not key.lower().endswith("_proxy")}
     return kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"}
 
 
@@ -268,61 +301,58 @@ except KeyboardInterrupt:
     assert done.stdout == "left\n"
 
 
-def test_a_silent_hub_is_left(tmp_path: Path, hub: Hub) -> None:
-    code = """
-import sys, threading
-from video_tool import CancelScope, VideoQA
-from video_tool.errors import CancelledError
-qa = VideoQA("some/llava", device="cpu")
-try:
-    with CancelScope() as scope:
-        threading.Thread(target=lambda: sys.stdin.readline() and scope.cancel()).start()
-        qa.load()
-except CancelledError:
-    print("left", flush=True)
-sys.stdin.readline()
-qa.load()
-print("loaded")
-"""
-    env = environment(hub.url, tmp_path / "cache")
+def test_a_silent_hub_is_left(hub: Hub, cache: Path, online: Client) -> None:
     hub.silent = True
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert hub.held.wait(60)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == "left\n"
-        hub.silent = False
-        hub.released.set()
-        assert process.communicate("\n")[0] == "loaded\n"
-    assert process.returncode == 0
+    assert online.leave("some/llava", hub.held)
+    hub.silent = False
+    hub.released.set()
+    assert online.ask("some/llava")["info"]["revision"] == COMMIT
 
 
 def test_the_command_line_tells_the_hub_nothing_and_takes_its_options(tmp_path: Path, hub: Hub) -> None:
     picture = tmp_path / "picture.png"
     Image.new("RGB", (9, 9)).save(picture)
-    command = ["ask", "What?", "--image", str(picture), "--json", "--max-new-tokens", "2", "--device", "cpu"]
-    program = [sys.executable, "-m", "video_tool", *command, "--model", "some/llava", "--revision", "main"]
-    env = environment(hub.url, tmp_path / "cache") | {"VIDEO_TOOL_ALLOWED_ROOTS": str(tmp_path)}
-    done = subprocess.run(program, env=env, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["model"]["revision"] == COMMIT
-    assert done.stderr == ""
-    assert not any("agent" in path for path in hub.asked)
-    hub.asked.clear()
+    asked = ["ask", "What?", "--image", str(picture), "--json", "--max-new-tokens", "2", "--device", "cpu"]
+    log = tmp_path / "stderr"
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-c", COMMANDS],
+            env=environment(hub.url, tmp_path / "cache") | {"VIDEO_TOOL_ALLOWED_ROOTS": str(tmp_path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        ) as program,
+    ):
 
-    code = f"""
-from contextlib import suppress
-from video_tool.cli import main
-with suppress(SystemExit):
-    main({[*command, "--model", "some/llava", "--revision", COMMIT]})
-main({[*command, "--model", "some/other", "--offline"]})
-"""
-    again = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
-    assert json.loads(again.stdout)["text"] == json.loads(done.stdout)["text"]
-    assert hub.asked == []  # what a commit holds never changes: with it, nothing is asked
-    assert again.returncode == 6
-    assert again.stderr.startswith("video-tool: some/other is not in the hub's cache")
-    assert "offline" in again.stderr
+        def run(*options: str) -> tuple[str, int]:
+            """One command after another in one process: what takes long is to import torch."""
+            assert program.stdin is not None
+            assert program.stdout is not None
+            program.stdin.write(json.dumps([*asked, *options]) + "\n")
+            program.stdin.flush()
+            *out, code = lines_to_a_number(program.stdout)
+            return "".join(out), int(code)
+
+        out, code = run("--model", "some/llava", "--revision", "main")
+        answer = json.loads(out)
+        assert (code, answer["model"]["revision"], log.read_text()) == (0, COMMIT, "")
+        assert not any("agent" in path for path in hub.asked)
+        hub.asked.clear()
+
+        out, code = run("--model", "some/llava", "--revision", COMMIT)
+        assert (code, json.loads(out)["text"]) == (0, answer["text"])
+        assert hub.asked == []  # what a commit holds never changes: with it, nothing is asked
+
+        assert run("--model", "some/other", "--offline") == ("", 6)
+        assert log.read_text().startswith("video-tool: some/other is not in the hub's cache")
+        assert "offline" in log.read_text()
+        program.stdin.close()  # type: ignore[union-attr]
+
+
+def lines_to_a_number(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if line.strip().isdecimal():
+            return

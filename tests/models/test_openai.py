@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel, Field
 
+from tests.programs import unmeasured
 from tests.serving import Failure, ModelServer, serve_model
 from video_tool import FrameSequence, Progress, Settings, VideoAnswer, VideoQA
 from video_tool.answer import ModelInfo
@@ -270,7 +271,12 @@ def test_neither_torch_nor_transformers_is_imported_for_it(server: ModelServer) 
         "assert not {'torch', 'transformers', 'huggingface_hub', 'yt_dlp'} & sys.modules.keys()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=DEMO_VIDEO.parent
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=DEMO_VIDEO.parent,
+        env=unmeasured(),
     )
     assert (done.stdout, done.stderr) == ("A red circle is first moving right, then growing.\n", "")
 

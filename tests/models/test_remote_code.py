@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import write_checkpoint
+from tests.programs import unmeasured
 from video_tool import VideoQA
 from video_tool.errors import CheckpointError, UntrustedCodeError
 
@@ -67,7 +67,7 @@ def test_code_that_nobody_asked_for_does_not_run(tmp_path: Path) -> None:
 
 def test_code_that_is_asked_for_by_name_runs(tmp_path: Path, qa: VideoQA) -> None:
     folder, modules = with_code(tmp_path / "own"), tmp_path / "modules"
-    env = os.environ | {"HF_MODULES_CACHE": str(modules), "HF_HUB_OFFLINE": "1"}
+    env = unmeasured() | {"HF_MODULES_CACHE": str(modules), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", ASK, str(folder), str(modules)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
     before, asked_for, after = (line.rsplit("|", 2) for line in done.stdout.splitlines())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.installing import install
+from tests.programs import install, unmeasured
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
@@ -36,7 +36,7 @@ def test_it_installs_and_answers(tmp_path: Path) -> None:
     (source / "my_plugins" / "__init__.py").touch()
     site = install(source, tmp_path / "site")
     np.save(tmp_path / "video.npy", np.zeros((30, 24, 32, 3), np.uint8))
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+    env = unmeasured() | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
 
     def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=env)

@@ -1,12 +1,12 @@
 """Servers whose files change, entries that have aged, and other processes that fetch through the same cache."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.programs import unmeasured
 from tests.serve import Site
 from video_tool.sources.entries import Entry
 
@@ -51,7 +51,7 @@ def child(url: str, cache: Path, *prefix: str) -> Iterator[subprocess.Popen[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"VIDEO_TOOL_CACHE_DIR": str(cache), "VIDEO_TOOL_CACHE_MAX_BYTES": str(1 << 20)},
+        env=unmeasured() | {"VIDEO_TOOL_CACHE_DIR": str(cache), "VIDEO_TOOL_CACHE_MAX_BYTES": str(1 << 20)},
     )
     with process:
         assert process.stdout is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.programs import unmeasured
 from tests.serve import Site, serve
 from tests.sources.caching import FETCH, LATER, MP4, age, child, start, with_headers
 from video_tool.errors import DownloadError, SourceNotFoundError, SourceRefusedError, SourceTooLargeError
@@ -37,7 +38,7 @@ def test_a_hit_needs_no_downloader(site: Site, mp4: bytes, get: Callable[..., An
     url = with_headers(site, mp4, {})
     get(url)
     code = f"{FETCH}\nsys.exit('yt_dlp' in sys.modules)"
-    env = os.environ | {"VIDEO_TOOL_CACHE_DIR": str(cache), "VIDEO_TOOL_CACHE_MAX_BYTES": "1000000"}
+    env = unmeasured() | {"VIDEO_TOOL_CACHE_DIR": str(cache), "VIDEO_TOOL_CACHE_MAX_BYTES": "1000000"}
     assert subprocess.run([sys.executable, "-c", code, url], input=b"\n", env=env, check=False).returncode == 0
 
 

@@ -256,7 +256,10 @@ def test_extractors_that_start_a_browser_are_left_out(confined: ConfinedYoutubeD
                     starting.add(found.ie_key())
     assert starting
     assert starting.isdisjoint(confined._ies)
+    theirs = list(yt_dlp.YoutubeDL({"quiet": True})._ies)
+    assert list(confined._ies) == [name for name in theirs if name in confined._ies]  # the first that fits is taken
     assert {"Generic", "Youtube", "Vimeo"} <= set(confined._ies)
+    assert len(confined._ies) > 0.99 * len(theirs)
 
 
 def test_a_cookie_goes_to_its_site_alone(site: Site, mp4: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

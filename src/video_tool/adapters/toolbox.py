@@ -22,7 +22,7 @@ from video_tool.answer import VideoAnswer
 from video_tool.cancellation import CancelScope, run_in_thread
 from video_tool.engine import VideoQA
 from video_tool.errors import QuestionError, VideoTooLargeError, VideoToolError
-from video_tool.frames import probe_video, read_video
+from video_tool.frames import FetchedMedia, fetch_video, probe_fetched, read_video
 from video_tool.model_options import EngineOptions, is_remote
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.question import GenerationOptions, Sampling, VideoQuestion
@@ -41,7 +41,7 @@ _LONGEST_SIDE = 768
 
 _JPEG_QUALITY = 85
 
-_SHORT_QUESTION = "What happens in the video?"
+_SHORT_QUESTION = VideoQuestion(question="What happens in the video?")
 """What a probe plans with: a question's own words take few tokens beside frames."""
 
 _Content = TypeVar("_Content", VideoAnswer, ProbeResult, FramesResult)
@@ -166,17 +166,18 @@ class Toolbox:
         return self._result(_without_host(answer), partial(answer_text, marked=self.settings.mark_untrusted))
 
     def _probe(self, asked: Any) -> ToolResult:
-        report = probe_video(asked.video, self.settings, _listening.get())
         cost = None
-        if report.refusal is None:
-            plan = self.engine.plan(_SHORT_QUESTION, (asked.video,))
-            if plan.prompt_tokens is not None:
-                cost = Cost(
-                    num_frames=len(plan.frames),
-                    prompt_tokens=plan.prompt_tokens,
-                    context_tokens=plan.context_tokens,
-                    max_frames=plan.max_frames,
-                )
+        with fetch_video(asked.video, self.settings, _listening.get()) as fetched:
+            report = probe_fetched(fetched)
+            if report.refusal is None:
+                plan = self.engine.plan_fetched(_SHORT_QUESTION, FetchedMedia((fetched,), (), ()))
+                if plan.prompt_tokens is not None:
+                    cost = Cost(
+                        num_frames=len(plan.frames),
+                        prompt_tokens=plan.prompt_tokens,
+                        context_tokens=plan.context_tokens,
+                        max_frames=plan.max_frames,
+                    )
         refusal = report.refusal and explain(VideoTooLargeError(report.refusal.message)).message
         result = ProbeResult(video=report.video, size_bytes=report.size_bytes, cost=cost, refusal=refusal)
         return self._result(result, probe_text)

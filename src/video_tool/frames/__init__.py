@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from video_tool.frames.images import read_image
     from video_tool.frames.media import FetchedMedia, Media, fetch_media
     from video_tool.frames.pool import start_decoder
-    from video_tool.frames.probing import probe_video
-    from video_tool.frames.reading import read_video
+    from video_tool.frames.probing import probe_fetched, probe_video
+    from video_tool.frames.reading import fetch_video, read_video
     from video_tool.frames.sampled import Frames
     from video_tool.frames.sampling import check_sampling
 
@@ -25,6 +25,8 @@ _HOMES = {
     "Media": "media",
     "check_sampling": "sampling",
     "fetch_media": "media",
+    "fetch_video": "reading",
+    "probe_fetched": "probing",
     "probe_video": "probing",
     "read_image": "images",
     "read_video": "reading",
@@ -38,6 +40,8 @@ __all__ = [
     "Media",
     "check_sampling",
     "fetch_media",
+    "fetch_video",
+    "probe_fetched",
     "probe_video",
     "read_image",
     "read_video",

@@ -26,8 +26,8 @@ _MOST_HELD = 64
 """Memories, each of which takes a descriptor, of which a process may have a thousand."""
 _SETTLED = 50_000_000
 """Nanoseconds: systems count the times of files in ticks of a few milliseconds, and a file may change twice in one."""
-_TIMESTAMP_BYTES = 32
-"""What a number in a tuple takes."""
+_TIMESTAMP_BYTES, _INDEX_BYTES = 8, 32
+"""What a number takes in `VideoMetadata.timestamps`, and what one takes in a list."""
 
 Identity: TypeAlias = tuple[str | int, ...]
 """What tells a file from any other, and from what it is after it changes."""
@@ -67,7 +67,8 @@ class Learnt:
     @property
     def size(self) -> int:
         """Bytes."""
-        return _TIMESTAMP_BYTES * (len(self.metadata.timestamps) + sum(map(len, self.places.values())))
+        indices = sum(map(len, self.places.values()))
+        return _TIMESTAMP_BYTES * len(self.metadata.timestamps) + _INDEX_BYTES * indices
 
 
 def identity_of(file: SourceFile, plugins: Sequence[str] | None) -> Identity | None:

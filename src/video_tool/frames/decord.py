@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from video_tool.errors import DecodeError
 from video_tool.frames.pyav import open_container, quick_options
-from video_tool.frames.reader import Limits, UnsuitableReaderError, VideoFile, VideoMetadata, end_of
+from video_tool.frames.reader import Limits, UnsuitableReaderError, VideoFile, VideoMetadata, compact, end_of
 from video_tool.frames.sandbox import one_file_at_a_time
 from video_tool.frames.seeking import packet_times
 
@@ -63,7 +63,7 @@ class DecordReader:
         self._limits.check_pixels(width, height)
         # decord counts seconds in 32 bits: the digits behind these are noise
         starts, ends = np.round(shown - shown[0, 0], 6).T
-        timestamps = tuple(starts.tolist())
+        timestamps = compact(starts)
         end = end_of(timestamps, float(ends[-1] - starts[-1]))
         return VideoMetadata(width, height, timestamps, end)
 

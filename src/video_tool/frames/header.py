@@ -32,8 +32,11 @@ class Header:
     duration: float = 0.0
 
 
-def read_header(file: VideoFile, limits: Limits) -> tuple[VideoFile, Header]:
+def read_header(file: VideoFile, limits: Limits) -> tuple[VideoFile, Header, Any]:
     """The file, with whether FFmpeg guesses its container right, and its header; empty where FFmpeg is not asked.
+
+    The third is the file as PyAV has opened it for that, or None: a reader may go on with it, and somebody has to close
+    it.
 
     Raises:
         NoVideoError: FFmpeg makes nothing of it, or finds sound or a cover picture alone.
@@ -42,16 +45,20 @@ def read_header(file: VideoFile, limits: Limits) -> tuple[VideoFile, Header]:
     from av.error import FFmpegError
 
     if file.container in ("", "webp"):
-        return file, Header()
+        return file, Header(), None
     options = quick_options(file, limits)
+    container = None
     try:
         try:
             container, guessed = open_container(file, options, guess=True), True
         except FFmpegError:
             container, guessed = open_container(file, options), False
-        with container:
-            return replace(file, guessed=guessed), _header(container)
-    except (FFmpegError, ValueError) as error:
+        return replace(file, guessed=guessed), _header(container), container
+    except (FFmpegError, ValueError, DecodeError) as error:
+        if container is not None:
+            container.close()
+        if isinstance(error, DecodeError):
+            raise
         raise NoVideoError(f"it is no video file: {getattr(error, 'strerror', None) or error}") from error
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from video_tool.cancellation import CancelScope
 from video_tool.errors import VideoToolError
 from video_tool.frames.cache import FrameSize
+from video_tool.frames.decoding import FileDecoder
 from video_tool.frames.images import read_image
 from video_tool.frames.reading import FetchedVideo, fetch_video
 from video_tool.frames.sampled import Frames
 from video_tool.progress import OnProgress, Progress, ignore_progress
 from video_tool.question import ImageInput, Sampling, VideoInput
 from video_tool.settings import Settings
-from video_tool.sources import SourceFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -74,7 +74,7 @@ class FetchedMedia:
         return self._media(samplings, lambda video, sampling: video.read(sampling, frame_size))
 
     def _media(self, samplings: Sequence[Sampling], take: Callable[[FetchedVideo, Sampling], Frames]) -> Media:
-        files = [isinstance(video.source, SourceFile) for video in self.videos]
+        files = [isinstance(video.source, FileDecoder) for video in self.videos]
         if sum(files) < 2:
             return self._collected([partial(take, *each) for each in zip(self.videos, samplings, strict=True)])
         with CancelScope() as scope, ThreadPoolExecutor(sum(files), "decode") as threads:

@@ -52,6 +52,7 @@ class Worker:
         plugins: the distributions whose readers it loads, as `Settings.plugins` has them.
         usable: whether it has answered all that it was asked, and without an error that may have left a mark.
         abandoned: whether it was killed because nobody waits for its answer any more.
+        holder: for whom it has a file open, between two of their questions about it; None where nobody comes back.
     """
 
     def __init__(self, memory: int, plugins: tuple[str, ...] | None) -> None:
@@ -59,6 +60,7 @@ class Worker:
         self.plugins = plugins
         self.usable = True
         self.abandoned = False
+        self.holder: object | None = None
         self._process, self._connection = start_process("video_tool.frames.worker", str(memory), json.dumps(plugins))
 
     @property
@@ -96,6 +98,7 @@ class Worker:
 
     def close_file(self) -> None:
         """Has it hold nothing of a file any more, whoever still waits; not `usable` when that fails."""
+        self.holder = None
         with suppress(DecodeError):
             self._exchange({"step": "close"}, Budget(_FAREWELL))
 
@@ -193,25 +196,37 @@ class WorkerPool:
         self._idle: list[Worker] = []
 
     @contextmanager
-    def lend(self, memory: int, plugins: tuple[str, ...] | None) -> Generator[Worker]:
+    def lend(self, memory: int, plugins: tuple[str, ...] | None, holder: object | None = None) -> Generator[Worker]:
         """A worker for the length of a with-block; waits for one when all are busy.
 
-        One that is not `usable` any more is ended: what broke it may have left a mark.
+        One that is not `usable` any more is ended: what broke it may have left a mark. One whose `holder` is set then
+        keeps its file open until `release`, or until somebody else needs it.
 
         Args:
             memory: bytes that it may take.
             plugins: the distributions whose readers it loads; None for all.
+            holder: the one that has a file open for this one is preferred.
 
         Raises:
             CancelledError, DeadlineError: the work around is to stop, and all are busy.
         """
         with acquire(self._slots):
-            worker = self._take(memory, plugins)
+            worker = self._take(memory, plugins, holder)
             try:
                 worker.complaints()  # about the file before
                 yield worker
             finally:
                 self._give_back(worker)
+
+    def release(self, holder: object) -> None:
+        """Has the idle worker that has a file open for this one close it."""
+        with self._lock:
+            for worker in [each for each in self._idle if each.holder is holder]:
+                worker.close_file()
+                if not worker.usable:
+                    self._idle.remove(worker)
+                    self._workers.remove(worker)
+                    worker.end()
 
     def start(self, memory: int, plugins: tuple[str, ...] | None) -> None:
         """Has a worker start for whoever comes next, unless one is idle or all are busy. Arguments as for `lend`."""
@@ -220,12 +235,19 @@ class WorkerPool:
                 with suppress(OSError):  # who needs it tries again, and is told why not
                     self._idle.append(self._start(memory, plugins))
 
-    def _take(self, memory: int, plugins: tuple[str, ...] | None) -> Worker:
+    def _take(self, memory: int, plugins: tuple[str, ...] | None, holder: object | None) -> Worker:
         with self._lock:
             while self._idle:
-                worker = self._idle.pop()
+                # that with the file, or else one without any; of these, that which worked last
+                worker = min(
+                    reversed(self._idle), key=lambda each: (each.holder is not holder, each.holder is not None)
+                )
+                self._idle.remove(worker)
                 if worker.alive and (worker.memory, worker.plugins) == (memory, plugins):
-                    return worker
+                    if worker.holder is not None and worker.holder is not holder:
+                        worker.close_file()
+                    if worker.usable:
+                        return worker
                 self._workers.remove(worker)
                 worker.end()
             return self._start(memory, plugins)
@@ -236,7 +258,7 @@ class WorkerPool:
         return worker
 
     def _give_back(self, worker: Worker) -> None:
-        if worker.usable:
+        if worker.usable and worker.holder is None:
             worker.close_file()
         if not worker.usable:
             worker.end()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from video_tool.errors import VideoTooLargeError
-from video_tool.frames.decoding import Decoded, decode, read_streams
+from video_tool.frames.decoding import Decoded
 from video_tool.frames.header import Header
 from video_tool.frames.opened import OpenVideo
-from video_tool.frames.reading import full_size, video_info
+from video_tool.frames.reading import FetchedVideo, fetch_video, full_size, video_info
 from video_tool.frames.report import Ceiling, Refusal, VideoReport
-from video_tool.frames.sequences import refuse_bare_frames, take_frames
+from video_tool.frames.sequences import take_frames
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.question import FrameSequence, Sampling, VideoInput
 from video_tool.settings import Settings
-from video_tool.sources import open_source
 
 
 def probe_video(video: VideoInput, settings: Settings, on_progress: OnProgress = ignore_progress) -> VideoReport:
@@ -29,27 +28,33 @@ def probe_video(video: VideoInput, settings: Settings, on_progress: OnProgress =
         DecodeTimeoutError: reading took longer than `settings.decode_timeout` seconds.
         DecodeError: no reader reads it.
     """
-    if isinstance(video, FrameSequence):
-        info = take_frames(video, Sampling(), settings).info
+    with fetch_video(video, settings, on_progress) as fetched:
+        return probe_fetched(fetched)
+
+
+def probe_fetched(video: FetchedVideo) -> VideoReport:
+    """The same for one that has been fetched. Raises as `probe_video` does, short of a `SourceError`."""
+    settings, source = video.settings, video.source
+    if isinstance(source, FrameSequence):
+        info = take_frames(source, Sampling(), settings).info
         return VideoReport(name=info.name, video=info, keyframes=info.total_frames)
-    refuse_bare_frames(video)
-    with open_source(video, settings, on_progress) as file:
-        container, header, streams = read_streams(file, settings)
-        keyframes: list[int] = []
+    file = source.file
+    header, streams = source.streams()
+    keyframes: list[int] = []
 
-        def choose(opened: OpenVideo) -> tuple[int, ...]:
-            keyframes[:] = opened.keyframes()
-            return ()
+    def choose(opened: OpenVideo) -> tuple[int, ...]:
+        keyframes[:] = opened.keyframes()
+        return ()
 
-        try:
-            decoded, refusal = decode(file, settings, choose, full_size), None
-        except VideoTooLargeError as error:
-            decoded, refusal = None, Refusal(message=error.message, hint=error.hint)
-        size = file.path.stat().st_size
+    try:
+        decoded, refusal = source.decode(choose, full_size), None
+    except VideoTooLargeError as error:
+        decoded, refusal = None, Refusal(message=error.message, hint=error.hint)
+    size = file.path.stat().st_size
     duration = decoded.metadata.duration if decoded else header.duration
     return VideoReport(
         name=file.name,
-        container=container,
+        container=source.container,
         size_bytes=size,
         bit_rate=8 * size / duration if duration else None,
         streams=tuple(streams),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_tool.errors import DecodeError
-from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
+from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, compact, end_of
 
 _SAY_THEIR_SIZE = ("mov", "matroska")
 """The containers that tell how large frames are; in others FFmpeg has to look into the video."""
@@ -18,7 +19,8 @@ _SAY_THEIR_SIZE = ("mov", "matroska")
 def quick_options(file: VideoFile, limits: Limits) -> dict[str, str]:
     """Options for `open_container` with which as little as possible is decoded to know the streams."""
     if file.container in _SAY_THEIR_SIZE:
-        return {"probesize": "32"}  # bytes, the fewest there can be: no frame is decoded
+        # bytes, the fewest there can be; and of the frame that FFmpeg comes upon in them nothing is decoded
+        return {"probesize": "32", "skip_frame": "all"}
     # the rate is not asked for, and to guess it a second of video may be decoded
     return {"fpsprobesize": "0", "max_pixels": str(limits.max_pixels)}
 
@@ -62,7 +64,7 @@ class PyAVReader:
         return file.container not in ("", "webp")
 
     def metadata(self) -> VideoMetadata:
-        times: list[float] = []
+        times = array("d")
         width = height = 0
         length = 0.0
         self._damaged, self._keyframes = 0, []
@@ -79,7 +81,8 @@ class PyAVReader:
             self._limits.check_frames(len(times))
         if not times:
             raise DecodeError("no frame of it can be decoded")
-        timestamps = tuple(np.round(np.maximum.accumulate(np.asarray(times) - times[0]), 6).tolist())
+        shown: NDArray[np.float64] = np.maximum.accumulate(np.frombuffer(times, np.float64)) - times[0]
+        timestamps = compact(np.round(shown, 6))
         return VideoMetadata(width, height, timestamps, end_of(timestamps, length), self._damaged)
 
     def keyframes(self) -> Sequence[int]:

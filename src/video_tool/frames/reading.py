@@ -11,7 +11,7 @@ import numpy as np
 
 from video_tool.answer import VideoInfo
 from video_tool.frames.cache import FrameSize
-from video_tool.frames.decoding import Decoded, decode
+from video_tool.frames.decoding import Decoded, FileDecoder
 from video_tool.frames.opened import OpenVideo
 from video_tool.frames.sampled import Frames
 from video_tool.frames.sampling import Selection, Timeline, check_sampling, select
@@ -33,7 +33,7 @@ class FetchedVideo:
     Its methods raise as `read_video` does, short of a `SourceError`.
     """
 
-    source: SourceFile | FrameSequence
+    source: FileDecoder | FrameSequence
     settings: Settings
     on_progress: OnProgress
     fetch_seconds: float
@@ -49,14 +49,14 @@ class FetchedVideo:
             return self._take(self.source, sampling)
         if sampling.strategy not in ("uniform", "keyframes"):
             sampling = sampling.model_copy(update={"strategy": "uniform"})
-        file = self.source
+        file = self.source.file
         selections: list[Selection] = []
 
         def choose(video: OpenVideo) -> Sequence[int]:
             selections.append(self._select(file, video, sampling))
             return ()
 
-        decoded = decode(file, self.settings, choose, full_size)
+        decoded = self.source.decode(choose, full_size)
         metadata = decoded.metadata
         shape = (len(selections[-1].indices), metadata.height, metadata.width, 3)
         return _frames(file, replace(decoded, images=np.broadcast_to(np.uint8(0), shape)), selections[-1])
@@ -71,7 +71,7 @@ class FetchedVideo:
         if isinstance(self.source, FrameSequence):
             return self._take(self.source, sampling)
         began = time.perf_counter()
-        file = self.source
+        file = self.source.file
         self.on_progress(Progress("decode", file.name, 0, None, "frames"))
         selections: list[Selection] = []
 
@@ -79,7 +79,7 @@ class FetchedVideo:
             selections.append(self._select(file, video, sampling))
             return selections[-1].indices
 
-        decoded = decode(file, self.settings, choose, frame_size)
+        decoded = self.source.decode(choose, frame_size)
         taken = len(decoded.images)
         self.on_progress(Progress("decode", file.name, taken, taken, "frames"))
         frames = _frames(file, decoded, selections[-1])
@@ -113,7 +113,11 @@ def fetch_video(
     refuse_bare_frames(video)
     asked = time.perf_counter()
     with open_source(video, settings, on_progress) as file:
-        yield FetchedVideo(file, settings, on_progress, time.perf_counter() - asked)
+        decoder = FileDecoder(file, settings)
+        try:
+            yield FetchedVideo(decoder, settings, on_progress, time.perf_counter() - asked)
+        finally:
+            decoder.close()
 
 
 def read_video(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left, bisect_right
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from video_tool.errors import DecodeError
 from video_tool.frames.pyav import open_container, quick_options, upright, upright_size
-from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, end_of
+from video_tool.frames.reader import Limits, VideoFile, VideoMetadata, compact, end_of
 from video_tool.frames.sample_table import shown_times
 
 _MOST_THREADS = 4
 """Each one more holds a frame more, and the fifth saves little time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PacketTimes:
     """When the frames of a file are shown, told without decoding any.
 
@@ -34,19 +34,19 @@ class PacketTimes:
         last: how long the last frame is shown, in units; 0 where its file does not say.
     """
 
-    shown: tuple[int, ...]
-    keys: tuple[int, ...]
+    shown: NDArray[np.int64]
+    keys: NDArray[np.int64]
     unit: Fraction
     last: int
 
-    def seconds(self) -> tuple[float, ...]:
+    def seconds(self) -> NDArray[np.float64]:
         """Of each frame, the first at 0."""
-        first, (above, below) = self.shown[0], self.unit.as_integer_ratio()
-        return tuple(round((shown - first) * above / below, 6) for shown in self.shown)
+        above, below = self.unit.as_integer_ratio()
+        return np.round((self.shown - self.shown[0]) * float(above) / below, 6)
 
     def keyframes(self) -> list[int]:
         """The indices of the frames that decode without others."""
-        return [bisect_left(self.shown, key) for key in self.keys]
+        return np.searchsorted(self.shown, self.keys).tolist()
 
 
 def packet_times(container: Any, limits: Limits) -> PacketTimes:
@@ -59,28 +59,33 @@ def packet_times(container: Any, limits: Limits) -> PacketTimes:
     from av.error import FFmpegError
 
     stream = container.streams.best("video")
-    lengths: dict[int, int] = {}
-    keys: list[int] = []
-    packets = 0
+    times, lengths, keys = array("q"), array("q"), array("q")  # of a film, Python's own integers take tens of megabytes
     try:
         for packet in container.demux(stream):  # half a million times, for the longest that is allowed
             if packet.size == 0 or packet.is_discard:  # the end, or a frame that an edit list leaves out
                 continue
-            packets += 1
-            if packets > limits.max_frames:
-                limits.check_frames(packets)
             pts = packet.pts
             if pts is None or packet.is_corrupt:
                 raise DecodeError("not all of its frames have a time")
-            lengths[pts] = packet.duration or 0
+            times.append(pts)
+            if len(times) > limits.max_frames:
+                limits.check_frames(len(times))
+            lengths.append(packet.duration or 0)
             if packet.is_keyframe:
                 keys.append(pts)
     except FFmpegError as error:
         raise DecodeError(f"its packets can't be read: {error.strerror}") from error
-    shown = tuple(sorted(lengths))
-    if not shown or len(shown) < packets:
+    told = np.frombuffer(times, np.int64)
+    shown = _rising(told)
+    if shown is None:
         raise DecodeError("not all of its frames have a time of their own")
-    return PacketTimes(shown, tuple(sorted(keys)), stream.time_base, lengths[shown[-1]])
+    return PacketTimes(shown, np.sort(np.frombuffer(keys, np.int64)), stream.time_base, lengths[int(told.argmax())])
+
+
+def _rising(times: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """In order; None where there are none, or two are one."""
+    shown = np.sort(times)  # `np.unique` takes many times as long for so many
+    return shown if len(shown) and bool(np.all(np.diff(shown))) else None
 
 
 def _threads() -> int:
@@ -101,9 +106,16 @@ def _tells_references(decoder: Any) -> bool:
 
 
 class SeekingReader:
-    """See `VideoReader`. Gives up a file in which a frame is not where its packet says."""
+    """See `VideoReader`. Gives up a file in which a frame is not where its packet says.
 
-    def __init__(self, file: VideoFile, limits: Limits) -> None:
+    Args:
+        file: what to read.
+        limits: what to keep to.
+        opened: the file as `open_container` has opened it with its `quick_options`, which is closed in the end; opened
+            here where it is not given.
+    """
+
+    def __init__(self, file: VideoFile, limits: Limits, opened: Any = None) -> None:
         from av.error import FFmpegError
 
         self._file = file
@@ -111,8 +123,7 @@ class SeekingReader:
         self._errors: tuple[type[Exception], ...] = (FFmpegError, ValueError, EOFError)
         options = {"max_pixels": str(limits.max_pixels)}
         try:
-            # its tables say all: to look into the video as well would be to decode some of it
-            self._container = open_container(file, quick_options(file, limits))
+            self._container = opened or open_container(file, quick_options(file, limits))
         except self._errors as error:
             raise DecodeError(f"pyav can't open it: {getattr(error, 'strerror', None) or error}") from error
         # containers and streams hold each other in PyAV: forgotten ones would keep the file open for a while
@@ -131,18 +142,19 @@ class SeekingReader:
 
     def metadata(self) -> VideoMetadata:
         self._times = self._table() or packet_times(self._container, self._limits)
-        self._first = next(self._decoded(self._times.shown[0], [self._times.shown[0]]))
+        first = int(self._times.shown[0])
+        self._first = next(self._decoded(first, [first]))
         self._size = (self._first.width, self._first.height)
         width, height = upright_size(self._first)
         self._limits.check_pixels(width, height)
-        timestamps = self._times.seconds()
+        timestamps = compact(self._times.seconds())
         return VideoMetadata(width, height, timestamps, end_of(timestamps, float(self._times.last * self._times.unit)))
 
     def keyframes(self) -> Sequence[int]:
         return self._times.keyframes()
 
     def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
-        wanted = [self._times.shown[index] for index in indices]
+        wanted: list[int] = self._times.shown[list(indices)].tolist()
         if wanted[:1] == [self._times.shown[0]]:
             yield upright(self._first, self._size)
             del wanted[0]
@@ -160,16 +172,16 @@ class SeekingReader:
         if told is None:
             return None
         times, are_keys = told
-        shown, keys = np.unique(times), np.sort(times[are_keys])
-        if not len(shown) or len(shown) < len(times):
+        shown = _rising(times)
+        if shown is None:
             return None
-        found = PacketTimes(tuple(shown.tolist()), tuple(keys.tolist()), self._stream.time_base, 0)
+        found = PacketTimes(shown, np.sort(times[are_keys]), self._stream.time_base, 0)
         last = self._length(found)
         return None if last is None else replace(found, last=last)
 
     def _length(self, times: PacketTimes) -> int | None:
         """How long the last frame is shown; None where its packet is not found, and other times may be wrong, too."""
-        last = times.shown[-1]
+        last = int(times.shown[-1])
         try:
             self._container.seek(last, stream=self._stream)
             packets = self._container.demux(self._stream)
@@ -178,8 +190,8 @@ class SeekingReader:
             return None
 
     def _keyframe_before(self, shown: int) -> int:
-        before = bisect_right(self._times.keys, shown)
-        return self._times.keys[before - 1] if before else self._times.shown[0]
+        before = np.searchsorted(self._times.keys, shown, "right")
+        return int(self._times.keys[before - 1] if before else self._times.shown[0])
 
     def _decoded(self, key: int, wanted: list[int]) -> Iterator[Any]:
         """The frames shown at rising times, all of them decoded from one keyframe on.

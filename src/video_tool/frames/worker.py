@@ -37,6 +37,7 @@ from video_tool.frames.reader import Limits, VideoFile, VideoReader
 from video_tool.frames.readers import Readers
 from video_tool.frames.sandbox import alarm, end_with_parent, forbid_network, limit_memory
 from video_tool.frames.scenes import find_cuts
+from video_tool.frames.seeking import SeekingReader
 from video_tool.frames.streams import describe_streams
 from video_tool.frames.wire import Connection, inherited_connection, open_memory
 
@@ -47,6 +48,8 @@ class Session:
     _file: VideoFile
     _limits: Limits
     _reader: VideoReader
+    _container: Any = None
+    """The file as it was opened for its header, until a reader goes on with it."""
 
     def __init__(self, connection: Connection, readers: Readers) -> None:
         self._connection = connection
@@ -70,17 +73,30 @@ class Session:
             case _:
                 return self._frames(request)
 
+    def close(self) -> None:
+        """Gives up what no reader has taken."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
     def _open(self, request: dict[str, Any]) -> list[bytes]:
         path = Path(request["path"])
         with path.open("rb") as opened:
             file = VideoFile(path, request["container"], guessed=False, first=opened.read(FIRST_BYTES))
         self._limits = Limits(request["max_pixels"], request["max_frames"])
-        self._file, header = read_header(file, self._limits)
+        self.close()
+        self._file, header, self._container = read_header(file, self._limits)
         readers, complaints = self._readers.suited_to(self._file)
         return [json.dumps({"header": asdict(header), "readers": readers, "broken": complaints}).encode()]
 
     def _index(self, reader: str) -> list[bytes]:
-        self._reader = self._readers[reader](self._file, self._limits)
+        chosen = self._readers[reader]
+        if chosen is SeekingReader and self._container is not None:
+            opened, self._container = self._container, None
+            self._reader = SeekingReader(self._file, self._limits, opened)
+        else:
+            self.close()
+            self._reader = chosen(self._file, self._limits)
         metadata = self._reader.metadata()
         told = {"width": metadata.width, "height": metadata.height}
         told |= {"duration": metadata.duration, "damaged": metadata.damaged}
@@ -136,6 +152,7 @@ def main() -> None:
         with alarm(math.ceil(request["seconds"]) + 1):
             try:
                 if request["step"] == "close":
+                    session.close()
                     session, reply = Session(connection, readers), [b"{}"]
                 else:
                     reply = session.answer(request)

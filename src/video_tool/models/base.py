@@ -44,6 +44,7 @@ class Generation:
         prompt_seconds: from messages to tokens and pixel values.
         generate_seconds: the rest.
         prefix_cache: what earlier prompts have spared it; None where that is not known.
+        batch: how many conversations were answered together, this one included.
     """
 
     said: Said
@@ -51,6 +52,7 @@ class Generation:
     prompt_seconds: float
     generate_seconds: float
     prefix_cache: PrefixCacheUse | None = None
+    batch: int = 1
 
 
 OnText = Callable[[str], None]
@@ -63,8 +65,8 @@ class BatchModel(Protocol):
 
     def generate_many(
         self, conversations: Sequence[Sequence[Message]], options: GenerationOptions, on_progress: OnProgress
-    ) -> list[Generation] | None:
-        """The next words in each of several conversations about the same; None where they have to be had one by one."""
+    ) -> list[Generation]:
+        """The next words in each of several conversations, as `generate` would give them."""
         ...
 
 

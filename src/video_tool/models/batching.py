@@ -1,17 +1,25 @@
-"""Several questions answered at once, on what their prompts begin with in common."""
+"""Several questions answered at once.
+
+What a video's questions begin with in common goes through the model once; prompts that show something else go through
+it one after another. Then all answers are generated together, token by token.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from video_tool.models.listening import Listener
+from video_tool.cancellation import check
+from video_tool.models.options import generate_arguments
 from video_tool.models.prefilling import Prefill
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
     import torch
+
+    from video_tool.models.encoded import EncodedQuestion, Weights
+    from video_tool.models.gathering import Turn
 
 _ALONE: dict[str, Any] = {
     "choices": (),
@@ -35,85 +43,277 @@ def batches(options: GenerationOptions, model: Any) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Row:
-    """A question of a batch.
+_PADDING = 0.25
+"""Of the places of a batch: how many may be filled up. Attention looks at them, and the memory holds them."""
 
-    Attributes:
-        ids: (1, tokens), all of its prompt.
-        position_ids: (…, 1, tokens); None where the model is not told.
-    """
+_READ_AT_ONCE = 16
+"""So many tokens of a prompt go through a model in less time than one token of an answer: 20 to 60 were measured on a
+CPU, of small models and with the vision tower counted in; on GPUs it is more."""
 
-    ids: torch.Tensor
-    position_ids: torch.Tensor | None
+_EXPECTED = 32
+"""Tokens of an answer that may be reckoned with, whatever max_new_tokens allows: most end before that."""
 
 
-def shared_beginning(prefills: Sequence[Prefill]) -> int | None:
+def common_beginning(questions: Sequence[EncodedQuestion]) -> int | None:
     """How many tokens all prompts begin with in common; None where that does not hold all videos and images."""
-    first = prefills[0].keys
-    cut = min(each.keys.cut(first.same(each.keys)) for each in prefills)
-    whole = all(stop <= cut for each in prefills for _, stop in each.keys.blocks)
+    first = questions[0].keys
+    cut = min(each.keys.cut(first.same(each.keys)) for each in questions)
+    whole = all(stop <= cut for each in questions for _, stop in each.keys.blocks)
     return cut if whole else None
 
 
-def batch_arguments(rows: Sequence[Row], cut: int, cache: Any, filler: int) -> dict[str, Any]:
-    """What `generate` of Transformers is given for several prompts with a common beginning.
+def go_together(question: EncodedQuestion, others: Sequence[EncodedQuestion]) -> bool:
+    """Whether a question is answered sooner with others than after them, each of which could be in a batch with it.
 
-    What is missing to the longest is filled up behind that beginning, where nothing attends to it.
+    About the same videos it always is. About others it has to be read first, while all wait: on average all are sooner
+    done when that takes less than generating the answer. And the prompts have to be about as long.
+    """
+    if any(common_beginning([each, question]) is not None for each in others):
+        return True
+    lengths = [each.ids.shape[1] for each in (*others, question)]
+    if sum(lengths) < (1 - _PADDING) * max(lengths) * len(lengths):
+        return False
+    missing = question.weights.prefiller.missing(question.keys)
+    return missing <= _READ_AT_ONCE * min(question.new_tokens, _EXPECTED)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """How far a model is with a question.
+
+    Attributes:
+        ids: (1, tokens), of the prompt and of what was said.
+        prefill: its cache holds the first of them, and perhaps others behind, of another question.
+        cut: how many of them.
+        position_ids: where they are, (…, 1, tokens); None where the model is not told.
+    """
+
+    ids: torch.Tensor
+    prefill: Prefill
+    cut: int
+    position_ids: torch.Tensor | None
+
+
+def begun(prefill: Prefill, ids: torch.Tensor) -> Begun:
+    """How far a model is with the question of a prefill, by all tokens so far, (1, tokens)."""
+    prefill.arguments = {}  # pixels among them, which it has seen
+    return Begun(ids, prefill, ids.shape[1] - 1, _further(prefill.position_ids, ids.shape[1]))
+
+
+def _further(positions: torch.Tensor | None, length: int) -> torch.Tensor | None:
+    """The places of so many tokens; those that are new follow each other."""
+    import torch
+
+    if positions is None:
+        return None
+    steps = torch.arange(1, length - positions.shape[-1] + 1, device=positions.device)
+    return torch.cat([positions, positions[..., -1:] + steps], dim=-1)
+
+
+def answer_together(weights: Weights, turn: Turn) -> None:
+    """Gives each question its answer, or what its asker's callbacks raised. Those are left open that can't be answered
+    so.
 
     Args:
-        rows: the prompts.
-        cut: tokens that they begin with in common.
-        cache: holds keys and values of those, once for each row.
-        filler: a token.
+        weights: which all are asked.
+        turn: the questions; others join it between two tokens.
+
+    Raises:
+        VideoToolError: as generating does.
     """
     import torch
 
-    longest = max(row.ids.shape[1] for row in rows)
-    ids = torch.cat([_filled(row.ids, cut, longest, filler) for row in rows])
-    mask = torch.cat([_filled(torch.ones_like(row.ids), cut, longest, 0) for row in rows])
-    arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "past_key_values": cache}
-    places = [row.position_ids for row in rows if row.position_ids is not None]
+    present = cast("list[EncodedQuestion]", turn.asked)
+    new: Sequence[EncodedQuestion] = present
+    while any(each.open for each in present):
+        longest = max(each.ids.shape[1] for each in present)
+        with torch.inference_mode(), weights.typed_errors(longest):
+            _read(new, present)
+            rows = [each for each in present if each.open and each.begun is not None]
+            if not rows:
+                return
+            width = longest + max(each.new_tokens for each in rows)
+            most = weights.prefiller.most_rows(_state(rows[0]).prefill, width)
+            paused = _generate(weights, rows[:most], turn.heard, turn.wanted if len(rows) < most else None)
+        new = cast("Sequence[EncodedQuestion]", turn.joined()) if paused else ()
+
+
+def _read(new: Sequence[EncodedQuestion], present: Sequence[EncodedQuestion]) -> None:
+    """Has the model read what these questions begin with: once what several have in common, and nothing that is read.
+
+    Args:
+        new: those that are new.
+        present: these and all others.
+    """
+    for question in new:
+        if question.begun is not None or not question.open:
+            continue
+        check()
+        same = [each for each in present if each.open and common_beginning([question, each]) is not None]
+        source = next((each for each in same if each.begun is not None), None)
+        alike = [each for each in same if each.begun is None]
+        if source is not None:
+            cut = min(_state(source).cut, *(common_beginning([source, each]) or 0 for each in alike))
+            prefill = _state(source).prefill
+        else:
+            cut = common_beginning(alike) or 0
+            found = _prefilled(question)
+            if found is None:
+                return
+            prefill = found
+        for each in alike:
+            each.begin()
+            first = each is question and source is None
+            prefiller = each.weights.prefiller
+            places = prefill.position_ids if first else prefiller.positions(each.inputs(pixels=False))
+            each.begun = Begun(each.ids.to(each.weights.device), prefill, cut, places)
+            each.use = prefiller.use(prefill) if first else prefiller.use_of_other(prefill, cut)
+
+
+def _prefilled(question: EncodedQuestion) -> Prefill | None:
+    """A prompt that is through the model; None where the model does not keep enough to go on from."""
+    weights = question.weights
+    prefill = weights.prefiller.begin(question.prompt, question.inputs(), question.keys)
+    if prefill.cache is None:
+        return None
+    with weights.heeding.prefill_first():
+        weights.model.generate(**prefill.arguments, **generate_arguments(GenerationOptions(max_new_tokens=1)))
+    weights.prefiller.keep(prefill, ())
+    prefill.arguments = {}
+    question.let_go_of_pixels()
+    return None if prefill.cache is None else prefill
+
+
+def _state(question: EncodedQuestion) -> Begun:
+    if question.begun is None:
+        raise RuntimeError("the question has not been read")
+    return question.begun
+
+
+def _generate(
+    weights: Weights,
+    rows: Sequence[EncodedQuestion],
+    heard: Callable[[], None],
+    wanted: Callable[[], bool] | None,
+) -> bool:
+    """Goes on with answers until all are whole, or others want to join; returns whether they do.
+
+    Args:
+        weights: what all are asked.
+        rows: the questions.
+        heard: called when one has its answer, or will have none.
+        wanted: whether others want to join; None where there is no room.
+    """
+    import torch
+
+    states = [_state(row) for row in rows]
+    before, behind = max(each.cut for each in states), max(each.ids.shape[1] - each.cut for each in states)
+    for row in rows:
+        row.companions = max(row.companions, len(rows))
+    arguments = batch_arguments(weights, states, before, behind)
+    hearing = _Hearing(rows, states, before + behind, weights.ends, heard, wanted)
+    left = max(row.new_tokens - (each.ids.shape[1] - row.ids.shape[1]) for row, each in zip(rows, states, strict=True))
+    with weights.heeding.prefill_first():
+        out = weights.model.generate(
+            **arguments, **generate_arguments(GenerationOptions(max_new_tokens=left)), stopping_criteria=[hearing]
+        )
+    for number, (row, each) in enumerate(zip(rows, states, strict=True)):
+        row.begun = None
+        if row.open:
+            ids = torch.cat([each.ids, out[number : number + 1, before + behind :]], dim=1)
+            parts = (before - each.cut, before), (before + behind - (each.ids.shape[1] - each.cut), None)
+            cache = weights.prefiller.picked(arguments["past_key_values"], number, [slice(*part) for part in parts])
+            row.begun = begun(Prefill({}, row.keys, 0, cache, None, each.position_ids), ids)
+    return hearing.paused
+
+
+def batch_arguments(weights: Weights, states: Sequence[Begun], before: int, behind: int) -> dict[str, Any]:
+    """What `generate` of Transformers is given for several questions, of each of which the beginning is known.
+
+    What is missing to the longest beginning is filled up in front, and to the longest rest between the two: nothing
+    attends to that.
+
+    Args:
+        weights: what all are asked.
+        states: the questions.
+        before: tokens of the longest beginning.
+        behind: tokens of the longest rest.
+    """
+    import torch
+
+    def filled(tokens: torch.Tensor, cut: int, missing: int) -> torch.Tensor:
+        front = tokens.new_full((*tokens.shape[:-1], before - cut), missing)
+        between = tokens.new_full((*tokens.shape[:-1], behind - (tokens.shape[-1] - cut)), missing)
+        return torch.cat([front, tokens[..., :cut], between, tokens[..., cut:]], dim=-1)
+
+    filler = weights.tokenizer.pad_token_id or 0
+    beginnings: list[tuple[Prefill, int, int]] = []
+    for each in states:
+        if beginnings and beginnings[-1][0] is each.prefill and beginnings[-1][1] == each.cut:
+            beginnings[-1] = (each.prefill, each.cut, beginnings[-1][2] + 1)
+        else:
+            beginnings.append((each.prefill, each.cut, 1))
+    arguments: dict[str, Any] = {
+        "input_ids": torch.cat([filled(each.ids, each.cut, filler) for each in states]),
+        "attention_mask": torch.cat([filled(torch.ones_like(each.ids), each.cut, 0) for each in states]),
+        "past_key_values": weights.prefiller.joined(beginnings),
+    }
+    places = [filled(each.position_ids, each.cut, 0) for each in states if each.position_ids is not None]
     if places:
-        arguments["position_ids"] = torch.cat([_filled(each, cut, longest, 0) for each in places], dim=-2)
+        arguments["position_ids"] = torch.cat(places, dim=-2)
     return arguments
 
 
-def _filled(tokens: torch.Tensor, cut: int, length: int, filler: int) -> torch.Tensor:
-    import torch
-
-    missing = tokens.new_full((*tokens.shape[:-1], length - tokens.shape[-1]), filler)
-    return torch.cat([tokens[..., :cut], missing, tokens[..., cut:]], dim=-1)
-
-
-class BatchListener:
+class _Hearing:
     """Rides along as a stopping criterion for several answers, each with a listener of its own.
 
     Args:
-        listeners: one for each answer.
-        prompt: tokens of the longest prompt.
+        questions: one for each answer.
+        states: how far the model is with them.
+        prompt: tokens of each row that were there before.
         ends: the tokens with which the model ends an answer.
+        heard: called when one has its answer, or will have none.
+        wanted: whether others want to join; None where there is no room.
 
     Attributes:
-        lengths: tokens of each answer; None where it did not end by itself.
+        paused: whether it stopped for others.
     """
 
-    def __init__(self, listeners: Sequence[Listener], prompt: int, ends: Collection[int]) -> None:
-        self.lengths: list[int | None] = [None] * len(listeners)
-        self._listeners, self._prompt, self._ends = listeners, prompt, ends
-
-    @property
-    def failure(self) -> BaseException | None:
-        """What a callback raised, or why the work around is to stop."""
-        return next((each.failure for each in self._listeners if each.failure is not None), None)
+    def __init__(
+        self,
+        questions: Sequence[EncodedQuestion],
+        states: Sequence[Begun],
+        prompt: int,
+        ends: Sequence[int],
+        heard: Callable[[], None],
+        wanted: Callable[[], bool] | None,
+    ) -> None:
+        self.paused = False
+        self._questions, self._states, self._prompt, self._ends = questions, states, prompt, ends
+        self._heard, self._wanted = heard, wanted
 
     def __call__(self, ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         import torch
 
-        for number, listener in enumerate(self._listeners):
-            if self.lengths[number] is None:
-                told_to_end = bool(listener(ids[number : number + 1], scores)[0])
-                if told_to_end or int(ids[number, -1]) in self._ends:
-                    self.lengths[number] = ids.shape[1] - self._prompt
-        failed = self.failure is not None
-        return torch.tensor([failed or length is not None for length in self.lengths], device=ids.device)
+        for number, (question, state) in enumerate(zip(self._questions, self._states, strict=True)):
+            if question.open:
+                said = torch.cat([state.ids, ids[number : number + 1, self._prompt :]], dim=1)
+                with question.hearing:
+                    if question.open:
+                        question.context.run(self._hear, question, said, scores)
+                if not question.open:
+                    self._heard()
+        still = [each.open for each in self._questions]
+        self.paused = any(still) and self._wanted is not None and self._wanted()
+        return torch.tensor([self.paused or not each for each in still], device=ids.device)
+
+    def _hear(self, question: EncodedQuestion, ids: torch.Tensor, scores: Any) -> None:
+        listener = question.listener()
+        listener(ids, scores)
+        try:
+            if listener.failure is not None:
+                question.failure = listener.failure
+            elif listener.ended(ids, self._ends):
+                question.answer = question.answered(listener.said(ids, self._ends))
+        except BaseException as error:  # noqa: BLE001 — the asker's own, raised again where it waits
+            question.failure = error

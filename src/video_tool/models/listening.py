@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from video_tool.answer import TokenLogprob
 from video_tool.cancellation import check
-from video_tool.models.base import OnText
+from video_tool.models.base import OnText, Said
 from video_tool.models.structured import Constraint
 from video_tool.models.transcript import Transcript
 from video_tool.progress import OnProgress, Progress
@@ -80,10 +82,27 @@ class Listener:
         end = self.failure is not None or self.stopped is not None
         return torch.full((ids.shape[0],), end, dtype=torch.bool, device=ids.device)
 
-    def finish(self, ids: torch.Tensor) -> None:
-        """Takes all tokens there are, and tells what was held back."""
+    def ended(self, ids: torch.Tensor, ends: Collection[int]) -> bool:
+        """Whether the answer is whole. Arguments as for `said`."""
+        whole = ids.shape[1] - self._prompt >= self._options.max_new_tokens or int(ids[0, -1]) in ends
+        return whole or self.stopped is not None
+
+    def said(self, ids: torch.Tensor, ends: Collection[int], logprobs: Sequence[TokenLogprob] = ()) -> Said:
+        """What was said, once nothing is generated any more; tells what was held back.
+
+        Args:
+            ids: (1, tokens), prompt and answer.
+            ends: the tokens with which the model ends an answer.
+            logprobs: how likely each token was.
+        """
         self._read(ids)
         self._transcript.tell(whole=True)
+        new = tuple(ids[0, self._prompt :].tolist())
+        said_all = bool(new) and new[-1] in ends
+        # Transformers may have looked a token further than the end
+        return Said(
+            self.text, new, "stop" if said_all else self.stopped or "length", logprobs=tuple(logprobs[: len(new)])
+        )
 
     def _read(self, ids: torch.Tensor) -> None:
         new = ids[0, self._prompt :]
@@ -94,3 +113,24 @@ class Listener:
         )
         if self._transcript.stopped:
             self.stopped = "stop"
+
+
+class Pause:
+    """Rides along as a stopping criterion, and has generating stop between two tokens where others want to join.
+
+    Args:
+        wanted: whether they do.
+
+    Attributes:
+        wished: whether they did.
+    """
+
+    def __init__(self, wanted: Callable[[], bool]) -> None:
+        self.wished = False
+        self._wanted = wanted
+
+    def __call__(self, ids: torch.Tensor, _scores: Any, **_: Any) -> torch.Tensor:
+        import torch
+
+        self.wished = self._wanted()
+        return torch.full((ids.shape[0],), self.wished, dtype=torch.bool, device=ids.device)

@@ -15,6 +15,7 @@ from video_tool.errors import CheckpointError, MissingDependencyError, ModelErro
 from video_tool.model_options import DeviceMap, ModelOptions
 from video_tool.models.failures import first_line, is_out_of_memory, let_go
 from video_tool.models.fitting import model_too_large
+from video_tool.models.gathering import Gatherer
 from video_tool.models.hardware import Hardware, choose_hardware
 from video_tool.models.hub import Files, find_adapter, find_checkpoint
 from video_tool.models.lora import check_adapter, put_on
@@ -40,8 +41,8 @@ class Loaded:
         adapter_revision: the hub's commit of the adapter.
         device: where its inputs go.
         device_map: the device of each module, when it is spread over several.
-        lock: held by whoever has it generate.
-        prefixes: keys and values of earlier prompts, for whoever holds the lock.
+        gatherer: the line of those who have it generate.
+        prefixes: keys and values of earlier prompts, for whoever has the turn.
         processor_lock: held by whoever has the processor work: tokenizers are no friends of threads.
     """
 
@@ -51,7 +52,7 @@ class Loaded:
     adapter_revision: str | None
     device: Any
     device_map: dict[str, str] | None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    gatherer: Gatherer = field(default_factory=Gatherer)
     prefixes: PrefixCache = field(default_factory=PrefixCache)
     processor_lock: threading.RLock = field(default_factory=threading.RLock)
 

@@ -12,7 +12,7 @@ import numpy as np
 from video_tool.answer import PrefixCacheUse
 from video_tool.models.free_memory import free_bytes
 from video_tool.models.prefix_cache import Layer, PrefixCache
-from video_tool.models.prefix_keys import PrefixKeys, prefix_keys
+from video_tool.models.prefix_keys import PrefixKeys
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.prompt import Prompt
 
@@ -75,16 +75,20 @@ class Prefiller:
         self._device, self._budget = device, budget
         self.unfit = why_unfit(model)
 
-    def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
+    def unfit_for(self, inputs: Mapping[str, Any]) -> str | None:
+        """Why the model is given this prompt whole; None where it need not be."""
+        return self.unfit or _steered(inputs)
+
+    def begin(self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, *, seeded: bool = False) -> Prefill:
         """What the model is given for a prompt.
 
         Args:
             prompt: what was asked.
             inputs: all that was made of it, on the model's device.
+            keys: what its tokens stand for.
             seeded: whether tokens are drawn so that they can be drawn again: then nothing depends on earlier questions.
         """
-        keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
-        unused = self.unfit or _steered(inputs)
+        unused = self.unfit_for(inputs)
         if unused is not None:
             return Prefill(dict(inputs), keys, unused=unused)
         positions = self._positions(inputs)
@@ -100,12 +104,13 @@ class Prefiller:
         arguments = {**inputs, "past_key_values": cache}
         return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"))
 
-    def beside(self, prompt: Prompt, inputs: Mapping[str, Any]) -> Prefill:
-        """A prompt that goes on from another one in hand; what it shows is not looked at again. Arguments as above."""
-        keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
-        positions = self._positions(inputs)
-        whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
-        return Prefill(whole, keys, position_ids=positions.get("position_ids"))
+    def missing(self, keys: PrefixKeys) -> int:
+        """How many tokens of a prompt are not known from earlier ones; for whoever has the weights."""
+        return len(keys.tokens) - (0 if self._budget == 0 else keys.cut(self._prefixes.shared(keys.tokens)))
+
+    def positions(self, inputs: Mapping[str, Any]) -> torch.Tensor | None:
+        """Where each token of a prompt is, (…, 1, tokens); None where the model is not told."""
+        return self._positions(inputs).get("position_ids")
 
     def keep(self, prefill: Prefill, said: Sequence[int]) -> None:
         """Keeps what the model has computed, for the next prompt.
@@ -130,16 +135,28 @@ class Prefiller:
         """A cache that holds what a prompt's does, and may go on differently."""
         return _cache(self._model, _layers(prefill.cache))
 
-    def shared_by(self, prefill: Prefill, cut: int, rows: int) -> Any:
-        """A cache that holds the first tokens of a prompt for each of several."""
-        layers = _layers(prefill.cache)
-        return _cache(
-            self._model,
-            [
-                (keys[..., :cut, :].expand(rows, -1, -1, -1), values[..., :cut, :].expand(rows, -1, -1, -1))
-                for keys, values in layers
-            ],
-        )
+    def joined(self, beginnings: Sequence[tuple[Prefill, int, int]]) -> Any:
+        """A cache that holds what several prompts begin with, the longest beginning's length of each.
+
+        Args:
+            beginnings: a prefill, how many of its first tokens are taken, and how often. What is missing to the longest
+                is in front.
+        """
+        longest = max(cut for _, cut, _ in beginnings)
+        layers: list[Layer] = []
+        for parts in zip(*(_layers(prefill.cache) for prefill, _, _ in beginnings), strict=True):
+            keys, values = zip(*parts, strict=True)
+            layers.append((_stacked(keys, beginnings, longest), _stacked(values, beginnings, longest)))
+        return _cache(self._model, layers)
+
+    def picked(self, cache: Any, row: int, parts: Sequence[slice]) -> Any:
+        """A cache that holds parts of one row of another, one behind the other."""
+        import torch
+
+        def of(tensor: Any) -> Any:
+            return torch.cat([tensor[row : row + 1, :, part] for part in parts], dim=-2)
+
+        return _cache(self._model, [(of(keys), of(values)) for keys, values in _layers(cache)])
 
     def most_rows(self, prefill: Prefill, tokens: int) -> int:
         """How many answers at once fit into half of the memory that is free, each with so many tokens before it."""
@@ -153,6 +170,12 @@ class Prefiller:
         return PrefixCacheUse(
             tokens=prefill.tokens, hits=found.hits, misses=found.misses, bytes=found.bytes, unused=prefill.unused
         )
+
+    def use_of_other(self, prefill: Prefill, tokens: int) -> PrefixCacheUse:
+        """The same for a prompt that begins with so many tokens of another, which is through the model."""
+        if prefill.unused is None:
+            self._prefixes.hits += 1
+        return self.use(prefill).model_copy(update={"tokens": tokens})
 
     def _continued(
         self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, positions: Mapping[str, Any]
@@ -245,6 +268,18 @@ def _cache(model: Any, layers: Sequence[Layer] = ()) -> Any:
 
 def _layers(cache: Any) -> list[Any]:
     return [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in cache.layers]
+
+
+def _stacked(tensors: Sequence[Any], beginnings: Sequence[tuple[Prefill, int, int]], length: int) -> Any:
+    """The keys, or the values, of one layer: (rows, heads, length, size)."""
+    import torch
+    from torch.nn.functional import pad
+
+    rows = [
+        pad(tensor[..., :cut, :], (0, 0, length - cut, 0)).expand(count, -1, -1, -1)
+        for tensor, (_, cut, count) in zip(tensors, beginnings, strict=True)
+    ]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
 def _ends_with(whole: Any, part: Any) -> bool:

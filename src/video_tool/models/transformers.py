@@ -7,19 +7,19 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo, PrefixCacheUse, TokenLogprob, Usage
+from video_tool.answer import ModelInfo
 from video_tool.cancellation import acquire, check
-from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
+from video_tool.errors import CancelledError, DeadlineError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
-from video_tool.models.batching import BatchListener, Row, batch_arguments, batches, shared_beginning
-from video_tool.models.choosing import after_prefill, after_prompt, closing_tokens, longest_choice, score_choices
-from video_tool.models.failures import empty_caches, first_line, is_out_of_memory, let_go
-from video_tool.models.fitting import question_too_large
+from video_tool.models.batching import begun
+from video_tool.models.choosing import after_prefill, after_prompt, longest_choice, score_choices
+from video_tool.models.encoded import EncodedQuestion, Weights
+from video_tool.models.failures import empty_caches, let_go
 from video_tool.models.heeding import Heeding
-from video_tool.models.listening import Listener
+from video_tool.models.listening import Pause
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
@@ -28,44 +28,35 @@ from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
-from video_tool.prompt import Message, Prompt
+from video_tool.prompt import Message
 from video_tool.question import GenerationOptions
-
-if TYPE_CHECKING:
-    import torch
-
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _one_at_a_time(
+def _leaving_nothing(
     generate: Callable[Concatenate[TransformersModel, P], R],
 ) -> Callable[Concatenate[TransformersModel, P], R]:
-    """Has the weights answer one question at a time, whoever asks.
-
-    What a question that did not fit, or that nobody waits for any more, had taken of the memory is given back.
-    """
+    """Gives the memory back that a question had taken which did not fit, or which nobody waits for any more."""
 
     @wraps(generate)
-    def alone(self: TransformersModel, *args: P.args, **kwargs: P.kwargs) -> R:
-        with acquire(self.alone):
-            try:
-                return generate(self, *args, **kwargs)
-            except (CancelledError, DeadlineError) as error:
-                # of no interest to anybody, and its frames keep what the layers were at; without them all is free, and
-                # the caller does not have to wait for the garbage of a large process to be collected
-                error.with_traceback(None)
-                del self, args, kwargs
-                empty_caches()
-                raise
-            except OutOfMemoryError as error:
-                self.prefixes.clear()
-                let_go(error)
-                del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
-                raise
+    def generating(self: TransformersModel, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return generate(self, *args, **kwargs)
+        except (CancelledError, DeadlineError) as error:
+            # of no interest to anybody, and its frames keep what the layers were at; without them all is free, and
+            # the caller does not have to wait for the garbage of a large process to be collected
+            error.with_traceback(None)
+            del self, args, kwargs
+            empty_caches()
+            raise
+        except OutOfMemoryError as error:
+            let_go(error)
+            del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
+            raise
 
-    return alone
+    return generating
 
 
 class TransformersModel:
@@ -92,13 +83,22 @@ class TransformersModel:
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
-        self._model, self.alone, self.prefixes = loaded.model, loaded.lock, loaded.prefixes
+        self._model, self._gatherer, self.prefixes = loaded.model, loaded.gatherer, loaded.prefixes
         self._heeding = Heeding(loaded.model, compiled=options.compile)
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
         self.preprocessor.prepare()
         self._prefiller = Prefiller(self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes)
+        self._weights = Weights(
+            self._model,
+            str(model),
+            loaded.device,
+            self.preprocessor,
+            self._prefiller,
+            loaded.prefixes,
+            self._heeding,
+        )
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
@@ -120,7 +120,7 @@ class TransformersModel:
         """Raises as `generate` does, short of encoding and generating."""
         self.preprocessor.check_length(messages, self._new_tokens(options))
 
-    @_one_at_a_time
+    @_leaving_nothing
     def generate(
         self,
         messages: Sequence[Message],
@@ -141,131 +141,68 @@ class TransformersModel:
             OutOfMemoryError: the device does not hold the question.
             CancelledError, DeadlineError: the work around is to stop.
         """
-        asked = time.perf_counter()
+        (found,) = self._gatherer.answer(partial(self._encode, [messages], options, on_progress, on_text))
+        return found
+
+    @_leaving_nothing
+    def generate_many(
+        self, conversations: Sequence[Sequence[Message]], options: GenerationOptions, on_progress: OnProgress
+    ) -> list[Generation]:
+        """The next words in each of several conversations, in batches where that gives each the words that it would
+        have by itself. Raises as `generate` does.
+        """
+        return self._gatherer.answer(partial(self._encode, conversations, options, on_progress))
+
+    def _encode(
+        self,
+        conversations: Sequence[Sequence[Message]],
+        options: GenerationOptions,
+        on_progress: OnProgress,
+        on_text: OnText | None = None,
+    ) -> list[EncodedQuestion]:
         preprocessor = self.preprocessor
-        prompt = preprocessor.prompt(messages)
-        inputs = preprocessor.encode(prompt, self._loaded.device, self._model.dtype)
-        tokens = inputs["input_ids"].shape[1]
-        preprocessor.check_length(messages, self._new_tokens(options), tokens)
-        visual = preprocessor.family.visual(inputs["input_ids"])
-        encoded = time.perf_counter()
-        check()
-        told: list[str] = []
+        questions: list[EncodedQuestion] = []
+        for messages in conversations:
+            with acquire(self._loaded.processor_lock):
+                began = time.perf_counter()
+                prompt = preprocessor.prompt(messages)
+                inputs = preprocessor.encode(prompt, dtype=self._model.dtype)
+                preprocessor.check_length(messages, self._new_tokens(options), inputs["input_ids"].shape[1])
+                spent = time.perf_counter() - began
+                question = EncodedQuestion(
+                    self._weights, prompt, inputs, options, on_progress, on_text, spent, self._answer
+                )
+            check()
+            question.stand_behind(questions)
+            questions.append(question)
+        return questions
 
-        def tell(text: str) -> None:
-            told.append(text)
-            if on_text is not None:
-                on_text(text)
-
+    def _answer(self, question: EncodedQuestion) -> Said | None:
         try:
-            said, spared = self._answer(prompt, inputs, options, on_progress, on_text and tell)
+            return self._read_and_say(question)
         except OutOfMemoryError as error:
-            if any(told) or not self.prefixes.bytes:
-                raise
+            kept = self.prefixes.bytes
             # what is kept for later questions never stands in the way of this one
             self.prefixes.clear()
+            if question.told or not kept:
+                raise
             let_go(error)
-            said, spared = self._answer(prompt, inputs, options, on_progress, on_text)
-        usage = Usage(visual_tokens=visual, text_tokens=tokens - visual, new_tokens=len(said.tokens))
-        seconds = encoded - asked, time.perf_counter() - encoded
-        return Generation(said, usage, *seconds, spared)
+            question.begin()
+            return self._read_and_say(question)
 
-    def _answer(
-        self, prompt: Prompt, inputs: Any, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None
-    ) -> tuple[Said, PrefixCacheUse]:
-        tokens = inputs["input_ids"].shape[1]
-        with self._typed_errors(tokens):
+    def _read_and_say(self, question: EncodedQuestion) -> Said | None:
+        options, tokens = question.options, question.ids.shape[1]
+        with self._weights.typed_errors(tokens):
             seeded = options.temperature > 0 and options.seed is not None
-            prefill = self._prefiller.begin(prompt, inputs, seeded=seeded)
+            prefill = self._prefiller.begin(question.prompt, question.inputs(), question.keys, seeded=seeded)
         if options.choices:
-            said = self._choose(prefill, options.choices, on_text)
+            said = self._choose(prefill, question)
         else:
             constraint = self._constraint(options)
             check()
-            listener = Listener(self._tokenizer, tokens, options, self.info.id, on_progress, on_text, constraint)
-            said = self._say(prefill, options, listener, constraint)
-        return said, self._prefiller.use(prefill)
-
-    @_one_at_a_time
-    def generate_many(
-        self, conversations: Sequence[Sequence[Message]], options: GenerationOptions, on_progress: OnProgress
-    ) -> list[Generation] | None:
-        """The next words in each of several conversations, in batches as large as memory allows.
-
-        None where a batch could not give the words that each would have by itself, or where the conversations do not
-        begin with the same videos and images. Raises as `generate` does.
-        """
-        if len(conversations) < 2 or not batches(options, self._model) or self._prefiller.unfit:
-            return None
-        preprocessor, asked = self.preprocessor, time.perf_counter()
-        prefills: list[Prefill] = []
-        spent: list[float] = []
-        for messages in conversations:
-            began = time.perf_counter()
-            prompt = preprocessor.prompt(messages)
-            inputs = preprocessor.encode(prompt, self._loaded.device, self._model.dtype)
-            preprocessor.check_length(messages, self._new_tokens(options), inputs["input_ids"].shape[1])
-            begin = self._prefiller.beside if prefills else self._prefiller.begin
-            prefills.append(begin(prompt, inputs))
-            spent.append(time.perf_counter() - began)
-        cut = shared_beginning(prefills)
-        if cut is None or prefills[0].cache is None:
-            return None
-        said = self._say_many(prefills, cut, options, on_progress)
-        if said is None:
-            return None
-        seconds = time.perf_counter() - asked - sum(spent)
-        found: list[Generation] = []
-        for number, (prefill, words) in enumerate(zip(prefills, said, strict=True)):
-            visual = preprocessor.family.visual(prefill.arguments["input_ids"])
-            text = len(prefill.keys.tokens) - visual
-            usage = Usage(visual_tokens=visual, text_tokens=text, new_tokens=len(words.tokens))
-            use = self._prefiller.use(prefills[0]).model_copy(update={"tokens": cut} if number else {})
-            found.append(Generation(words, usage, spent[number], seconds, use))
-        return found
-
-    def _say_many(
-        self, prefills: Sequence[Prefill], cut: int, options: GenerationOptions, on_progress: OnProgress
-    ) -> list[Said] | None:
-        import torch
-
-        ends = closing_tokens(self._model)
-        filler = self._tokenizer.pad_token_id or 0
-        longest = max(len(each.keys.tokens) for each in prefills)
-        said: list[Said] = []
-        with torch.inference_mode(), self._typed_errors(longest):
-            first, once = prefills[0], generate_arguments(GenerationOptions(max_new_tokens=1))
-            with self._heeding.prefill_first():
-                self._model.generate(**first.arguments, **once)
-            self._prefiller.keep(first, ())
-            if self._prefiller.unfit is not None:
-                return None
-            size = self._prefiller.most_rows(first, longest + options.max_new_tokens)
-            for start in range(0, len(prefills), size):
-                group = prefills[start : start + size]
-                rows = [Row(each.arguments["input_ids"], each.position_ids) for each in group]
-                cache = self._prefiller.shared_by(first, cut, len(rows))
-                arguments = batch_arguments(rows, cut, cache, filler)
-                prompt = arguments["input_ids"].shape[1]
-                listeners = [Listener(self._tokenizer, prompt, options, self.info.id, on_progress, None) for _ in group]
-                batch = BatchListener(listeners, prompt, ends)
-                with self._heeding.prefill_first():
-                    out = self._model.generate(**arguments, **generate_arguments(options), stopping_criteria=[batch])
-                if batch.failure is not None:
-                    raise batch.failure
-                for number, (listener, length) in enumerate(zip(listeners, batch.lengths, strict=True)):
-                    stop = None if length is None else prompt + length
-                    said.append(self._heard(listener, out[number : number + 1, :stop], prompt))
+            said = self._say(prefill, question, constraint)
+        question.use = self._prefiller.use(prefill)
         return said
-
-    def _heard(self, listener: Listener, out: torch.Tensor, prompt: int, logprobs: Sequence[TokenLogprob] = ()) -> Said:
-        """What was said, once nothing is generated any more."""
-        listener.finish(out)
-        new = tuple(out[0, prompt:].tolist())
-        said_all = bool(new) and new[-1] in closing_tokens(self._model)
-        # Transformers may have looked a token further than the end
-        told = tuple(logprobs[: len(new)])
-        return Said(listener.text, new, "stop" if said_all else listener.stopped or "length", logprobs=told)
 
     def _new_tokens(self, options: GenerationOptions) -> int:
         return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens
@@ -273,9 +210,7 @@ class TransformersModel:
     def _constraint(self, options: GenerationOptions) -> Constraint | None:
         if options.response_format is None:
             return None
-        return Constraint(
-            options.response_format, self._vocabulary, self._token_index, ends=closing_tokens(self._model)
-        )
+        return Constraint(options.response_format, self._vocabulary, self._token_index, ends=self._weights.ends)
 
     @property
     def _tokenizer(self) -> Any:
@@ -289,18 +224,17 @@ class TransformersModel:
     def _token_index(self) -> Any:
         return token_index(self._vocabulary, self.info.id)
 
-    def _say(
-        self, prefill: Prefill, options: GenerationOptions, listener: Listener, constraint: Constraint | None
-    ) -> Said:
+    def _say(self, prefill: Prefill, question: EncodedQuestion, constraint: Constraint | None) -> Said | None:
         import torch
 
-        prompt = prefill.arguments["input_ids"].shape[1]
+        prompt, options, listener = question.ids.shape[1], question.options, question.listener(constraint)
         arguments = generate_arguments(options)
         if constraint is not None:
             arguments["logits_processor"] = [constraint]
         recorder = LogprobRecorder(self._vocabulary, options.top_logprobs or 0) if options.logprobs else None
-        criteria = [listener] if recorder is None else [recorder, listener]
-        with torch.inference_mode(), self._typed_errors(prompt):
+        pause = Pause(question.wanted) if question.wanted else None
+        criteria = [each for each in (recorder, listener, pause) if each is not None]
+        with torch.inference_mode(), self._weights.typed_errors(prompt):
             with (
                 self._heeding.prefill_first(),
                 self._seeded(options.seed),
@@ -310,14 +244,17 @@ class TransformersModel:
             if listener.failure is not None:
                 raise listener.failure
             self._prefiller.keep(prefill, out[0, prompt:].tolist())
-        return self._heard(listener, out, prompt, recorder.tokens if recorder else ())
+        if pause is not None and pause.wished and not listener.ended(out, self._weights.ends):
+            question.begun = None if prefill.cache is None else begun(prefill, out)
+            return None
+        return listener.said(out, self._weights.ends, recorder.tokens if recorder else ())
 
-    def _choose(self, prefill: Prefill, choices: Sequence[str], on_text: OnText | None) -> Said:
+    def _choose(self, prefill: Prefill, question: EncodedQuestion) -> Said:
         import torch
 
         prompt = prefill.arguments["input_ids"].shape[1]
         once = generate_arguments(GenerationOptions(max_new_tokens=1))
-        with torch.inference_mode(), self._typed_errors(prompt), self._heeding.prefills():
+        with torch.inference_mode(), self._weights.typed_errors(prompt), self._heeding.prefills():
             out = self._model.generate(**prefill.arguments, **once, output_logits=True, return_dict_in_generate=True)
             self._prefiller.keep(prefill, ())
             after = (
@@ -325,33 +262,11 @@ class TransformersModel:
                 if prefill.cache is None
                 else after_prefill(self._model, partial(self._prefiller.fork, prefill), prefill.position_ids)
             )
-            scores = score_choices(self._tokenizer, choices, closing_tokens(self._model), out.logits[0][0], after)
+            choices = question.options.choices
+            scores = score_choices(self._tokenizer, choices, self._weights.ends, out.logits[0][0], after)
         best = max(scores, key=lambda score: score.log_probability)
-        if on_text is not None:
-            on_text(best.text)
+        question.tell(best.text)
         return Said(best.text, (), "stop", scores)
-
-    @contextmanager
-    def _typed_errors(self, tokens: int) -> Generator[None]:
-        """Has what the model raises say what to do."""
-        import torch
-        from torch._dynamo.exc import TorchDynamoException
-
-        device = self._loaded.device
-        before = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                raise question_too_large(tokens, error, device, before) from error
-            if isinstance(error, TorchDynamoException):
-                raise ModelError(
-                    f"{self.info.id} can't be compiled: {first_line(error)}",
-                    hint="torch.compile needs a C++ compiler, and not every model can be compiled: leave out compile.",
-                ) from error
-            raise
-        except ValueError as error:
-            raise self.preprocessor.family.misfit(error) from error
 
     @contextmanager
     def _seeded(self, seed: int | None) -> Generator[None]:

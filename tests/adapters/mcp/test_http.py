@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import re
 import signal
 import socket
@@ -21,6 +20,7 @@ from anyio.from_thread import start_blocking_portal
 from mcp.client.client import Client
 
 from tests.mcp_clients import INITIALIZE, PATIENCE, ThroughClient, connected, endless_video, outcome_of
+from tests.programs import unmeasured
 from video_tool.adapters.mcp.http import address_of, http_app, listen, serve_http
 from video_tool.adapters.mcp.server import ToolServer
 from video_tool.errors import QuestionError, VideoToolError
@@ -226,7 +226,7 @@ def program(bench: Bench) -> Iterator[Callable[..., tuple[subprocess.Popen[str],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | bench.environment | environment,
+            env=unmeasured() | bench.environment | environment,
         )
         started.append(process)
         assert process.stderr is not None
