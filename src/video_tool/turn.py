@@ -254,8 +254,8 @@ class TurnReader:
                     if to_decode:
                         start_decoder(self._settings)
                     ahead.begin()
-                ahead.tell()
                 self._on_progress(news)
+                ahead.tell()
 
             fetched = [
                 stack.enter_context(fetch_media(group.videos, group.images, self._settings, tell)) for group in groups
