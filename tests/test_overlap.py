@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from transformers.utils import logging
 
 from tests.frames.workers import workers_of
 from tests.plugin_distribution.other_plugins.readers import write_scripted
@@ -44,9 +46,14 @@ class Half:
         self.url = site.put(path, body, content_type="video/mp4", stall_after=len(body) // 2, go_on=self.go_on)
 
 
-def engine(on_progress: OnProgress = ignore_progress, model: str | Path = "builtin", **settings: object) -> VideoQA:
+def engine(
+    on_progress: OnProgress = ignore_progress,
+    model: str | Path = "builtin",
+    dtype: Any = "float32",
+    **settings: object,
+) -> VideoQA:
     given = Settings(allowed_hosts=("127.0.0.1",), num_frames=4, **settings)  # type: ignore[arg-type]
-    return VideoQA(model, device="cpu", settings=given, on_progress=on_progress)
+    return VideoQA(model, device="cpu", dtype=dtype, settings=given, on_progress=on_progress)
 
 
 def begun() -> threading.Thread:
@@ -182,6 +189,28 @@ def test_who_leaves_while_the_model_loads_is_freed(site: Site, stop: Callable[[C
             finished(thread)
     assert qa._held.model is None
     assert qa.ask(QUESTION, [DEMO_VIDEO]).text
+
+
+def test_who_leaves_while_weights_are_read_does_not_wait_for_them() -> None:
+    """They are read to their end all the same, and kept."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def hook(factory: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        reading.set()
+        assert go_on.wait(SECONDS)
+        return factory(*args, **kwargs)
+
+    qa = engine(dtype="bfloat16")  # which nobody else has in memory
+    before = logging.set_tqdm_hook(hook)
+    try:
+        stop_when(once(reading), lambda: qa.ask(QUESTION, [DEMO_VIDEO]))
+        assert not go_on.is_set()
+    finally:
+        go_on.set()
+        for thread in threads_called("load"):
+            finished(thread)
+        logging.set_tqdm_hook(before)
+    assert qa.load() == 0.0
 
 
 def test_two_who_ask_at_once_load_once(site: Site) -> None:

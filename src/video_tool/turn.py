@@ -267,6 +267,7 @@ class TurnReader:
 
             # a file that is no video, and words that don't go with them, are told before minutes are spent on a model
             measured, messages = measure()
+            ahead.begin()  # by a thread of its own all the same: who leaves meanwhile leaves at once
             used = stack.enter_context(ahead.in_use())
             while True:
                 try:
