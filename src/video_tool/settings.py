@@ -123,7 +123,8 @@ class Settings(BaseSettings):
         description="Packages whose plugins are loaded, by name, joined by commas; by default all, when empty none.",
     )
     max_calls: PositiveInt = Field(
-        default=2, description="Calls of tools that are worked on at once; the model answers those together that wait for it at the same time."
+        default=2,
+        description="Calls of tools that are worked on at once; the model answers those together that wait for it.",
     )
     max_waiting_calls: NonNegativeInt = Field(
         default=16, description="Calls of tools that wait for that; further ones are told to come back later."

@@ -45,6 +45,7 @@ def read(body: dict[str, Any]) -> Seen:
     return Seen(
         tools=dict(map(_tool, body.get("tools", ()))),
         turns=sum(message["role"] == "assistant" for message in messages),
+        words="".join(block["text"] for block in _blocks(messages[-1], "text")),
         results=[
             Result(last_asked[block["tool_use_id"]], _text(block), bool(block.get("is_error"))) for block in results
         ],

@@ -44,6 +44,7 @@ def read(body: dict[str, Any]) -> Seen:
     return Seen(
         tools={name: tool for given in body.get("tools", ()) for name, tool in _tools(given)},
         turns=sum(content["role"] == "model" for content in contents),
+        words="".join(_inside(contents[-1], "text")),
         results=[_result(each) for each in results],
         images=[read_image(_standard(blob["data"]), blob["mimeType"]) for blob in blobs],
     )

@@ -40,6 +40,7 @@ def read(body: dict[str, Any]) -> Seen:
     return Seen(
         tools=dict(map(_tool, body.get("tools", ()))),
         turns=len(spoken),
+        words="".join(_text(each) for each in since if each["role"] == "user"),
         results=[Result(names[each["tool_call_id"]], _text(each)) for each in since if each["role"] == "tool"],
         images=[read_data_url(part["image_url"]["url"]) for part in parts if part["type"] == "image_url"],
     )
@@ -79,7 +80,7 @@ def _check_results(messages: list[dict[str, Any]]) -> None:
 
 def _text(message: dict[str, Any]) -> str:
     content = message["content"]
-    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+    return content if isinstance(content, str) else "".join(part["text"] for part in content if part["type"] == "text")
 
 
 def whole(said: Said, turn: int, body: dict[str, Any]) -> dict[str, Any]:

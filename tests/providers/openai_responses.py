@@ -41,22 +41,33 @@ def read(body: dict[str, Any]) -> Seen:
     since = [item for item in outputs if item["call_id"].split("_")[1] == last]
     texts = [item for item in items if item.get("role") == "assistant"]
     ended = bool(items) and items[-1].get("type") == "function_call_output"
+    words = [_said(item) for item in items if item.get("role") == "user"]
     return Seen(
         tools=dict(map(_tool, body.get("tools", ()))),
         turns=len(texts) + len(call_turns),
+        words="" if ended or not words else words[-1],
         results=[Result(calls[item["call_id"]]["name"], _text(item)) for item in since] if ended else [],
         images=[read_data_url(part["image_url"]) for item in since for part in _parts(item, "input_image")],
     )
 
 
 def _tool(given: dict[str, Any]) -> tuple[str, OfferedTool]:
-    check_type(_TOOL, given, whole=True)
+    check_type(_TOOL, {"strict": None, **given}, whole=True)
     check_name(given["name"])
     check_json_schema(given["parameters"])
-    strict = given.get("strict") is not False  # when nothing is said, it is
+    strict = given.get("strict") is True
+    if given.get("strict") is None:  # the API makes one of it that is strict
+        properties = given["parameters"].get("properties", {})
+        given = {**given, "parameters": {**given["parameters"], "required": list(properties)}}
+        strict = True
     if strict:
         check_openai_strict(given["parameters"])
     return given["name"], OfferedTool(given["parameters"], strict)
+
+
+def _said(item: dict[str, Any]) -> str:
+    content = item["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def _parts(item: dict[str, Any], kind: str) -> list[dict[str, Any]]:

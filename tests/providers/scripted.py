@@ -67,12 +67,14 @@ class Seen:
     Attributes:
         tools: what it may call.
         turns: how often it has spoken before.
+        words: the user's, since its last turn.
         results: of the calls of its last turn, in the order of the results.
         images: shown since its last turn, by the user or by tools.
     """
 
     tools: dict[str, OfferedTool]
     turns: int
+    words: str = ""
     results: list[Result] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
 

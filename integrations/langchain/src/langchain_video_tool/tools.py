@@ -46,11 +46,17 @@ class VideoTool(BaseTool, EngineFields):
 
     @property
     def tool_call_schema(self) -> ArgsSchema:
-        """What chat models are bound with: no `default`, which strict schemas refuse; null stands for it."""
-        return {
-            "description": self.description,
-            **tool_schema("openai", self.definition.name)["function"]["parameters"],
+        """What chat models are bound with: no `default`, which strict schemas refuse; null stands for it.
+
+        LangChain makes schemas strict by requiring all arguments, and so does OpenAI's Responses API where nothing is
+        said: those that may be left out may be null, in the form that providers' packages know from pydantic.
+        """
+        schema = tool_schema("openai", self.definition.name)["function"]["parameters"]
+        properties = {
+            name: content if name in schema["required"] else _or_null(content)
+            for name, content in schema["properties"].items()
         }
+        return {"description": self.description, **schema, "properties": properties}
 
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
@@ -153,3 +159,8 @@ def _content(result: ToolResult) -> _Content:
         for image in result.images
     )
     return [{"type": "text", "text": result.text}, *images]
+
+
+def _or_null(content: dict[str, Any]) -> dict[str, Any]:
+    kind = {key: value for key, value in content.items() if key != "description"}
+    return {"anyOf": [kind, {"type": "null"}], "description": content["description"]}
