@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from transformers.utils import logging
 
 from tests.frames.workers import workers_of
 from tests.plugin_distribution.other_plugins.readers import write_scripted
@@ -42,9 +46,14 @@ class Half:
         self.url = site.put(path, body, content_type="video/mp4", stall_after=len(body) // 2, go_on=self.go_on)
 
 
-def engine(on_progress: OnProgress = ignore_progress, model: str | Path = "builtin", **settings: object) -> VideoQA:
+def engine(
+    on_progress: OnProgress = ignore_progress,
+    model: str | Path = "builtin",
+    dtype: Any = "float32",
+    **settings: object,
+) -> VideoQA:
     given = Settings(allowed_hosts=("127.0.0.1",), num_frames=4, **settings)  # type: ignore[arg-type]
-    return VideoQA(model, device="cpu", settings=given, on_progress=on_progress)
+    return VideoQA(model, device="cpu", dtype=dtype, settings=given, on_progress=on_progress)
 
 
 def begun() -> threading.Thread:
@@ -182,6 +191,28 @@ def test_who_leaves_while_the_model_loads_is_freed(site: Site, stop: Callable[[C
     assert qa.ask(QUESTION, [DEMO_VIDEO]).text
 
 
+def test_who_leaves_while_weights_are_read_does_not_wait_for_them() -> None:
+    """They are read to their end all the same, and kept."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    def hook(factory: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        reading.set()
+        assert go_on.wait(SECONDS)
+        return factory(*args, **kwargs)
+
+    qa = engine(dtype="bfloat16")  # which nobody else has in memory
+    before = logging.set_tqdm_hook(hook)
+    try:
+        stop_when(once(reading), lambda: qa.ask(QUESTION, [DEMO_VIDEO]))
+        assert not go_on.is_set()
+    finally:
+        go_on.set()
+        for thread in threads_called("load"):
+            finished(thread)
+        logging.set_tqdm_hook(before)
+    assert qa.load() == 0.0
+
+
 def test_two_who_ask_at_once_load_once(site: Site) -> None:
     halves = [Half(site, path=f"/{name}.mp4") for name in "ab"]
     both, news = threading.Semaphore(0), list[Progress]()
@@ -216,6 +247,48 @@ def test_what_hearing_of_loading_raises_reaches_who_asks(site: Site) -> None:
         finished(thread)
     qa.on_progress = ignore_progress
     assert qa.ask(QUESTION, [DEMO_VIDEO]).text
+
+
+LEAVE = """
+import threading
+from transformers.utils import logging
+from video_tool import CancelScope, VideoQA
+from video_tool.errors import CancelledError
+
+loading = threading.Event()
+
+def hook(factory, args, kwargs):  # called when weights are about to be read
+    loading.set()
+    if end_first:
+        threading.main_thread().join()
+    scope.cancel()
+    return factory(*args, **kwargs)
+
+def load():
+    try:
+        with scope:
+            qa.load()
+    except CancelledError:
+        print("cancelled", qa._held.model is not None, flush=True)
+
+logging.set_tqdm_hook(hook)
+qa = VideoQA("builtin", device="cpu")
+for end_first in (False, True):
+    qa.unload()
+    loading.clear()
+    scope = CancelScope()
+    thread = threading.Thread(target=load)
+    thread.start()
+    loading.wait()
+    if not end_first:
+        thread.join()
+"""
+
+
+def test_what_is_loaded_for_nobody_does_not_hold_up_the_end_of_a_program() -> None:
+    """Else it is loaded to its end, and kept."""
+    ran = subprocess.run([sys.executable, "-c", LEAVE], check=False, capture_output=True, text=True, timeout=100)
+    assert (ran.stdout, ran.stderr) == ("cancelled True\ncancelled False\n", "")
 
 
 def test_a_question_is_read_while_the_model_answers_another() -> None:

@@ -29,8 +29,9 @@ class CancelScope:
     """A with-block whose work can be stopped: by `cancel` from any thread, or by a deadline.
 
     Everything that `VideoQA` does within the block ends soon after, with the error that says why: downloads and
-    decoding at once, generating within a layer of the model. Loading a model goes on to its end. A scope within another
-    ends with it. It is entered once, by one thread; tasks and `asyncio.to_thread` take it along.
+    decoding at once, generating within a layer of the model. A model that loads does so by itself to its end, unless it
+    has to come from the hub or the program itself ends. A scope within another ends with it. It is entered once, by
+    one thread; tasks and `asyncio.to_thread` take it along.
 
     Args:
         seconds: from entering the block until the deadline; None for none.

@@ -34,17 +34,19 @@ from video_tool.turn import Turn, TurnReader
 class VideoQA:
     """Asks a video-language model questions about videos and images.
 
-    The model is loaded by the first question and kept, for as long as `settings.unload_after` says. Engines with the
-    same model and options share its weights. An instance may be shared by threads: what they fetch and decode runs
-    side by side, and so do questions to a server. A model that runs here answers those together that wait for it at
-    the same time, where each gets the words that it would have by itself, and the others one after another.
+    The model is loaded by the first question, beside the download of its video if there is one, and kept for as long as
+    `settings.unload_after` says. Engines with the same model and options share its weights. An instance may be shared
+    by threads: what they fetch and decode runs side by side, and so do questions to a server. A model that runs here
+    answers those together that wait for it at the same time, where each gets the words that it would have by itself,
+    and the others one after another.
 
     Args:
         model: a name on the Hugging Face hub, a checkpoint folder, `builtin` for the small model in the package, or
             `openai:NAME` for a model that a server runs, or `NAME:…` for one that a plugin's backend runs; by default
             what the settings say. Weights are read from safetensors alone.
         settings: limits and defaults; by default read from `VIDEO_TOOL_*`.
-        on_progress: called with news of each stage, from the thread that asks.
+        on_progress: called with news of each stage, one after the other: from the thread that asks, or, while several
+            of its videos are decoded, from theirs.
         **options: how the model is loaded and run, as `ModelOptions` describes it:
 
             - revision: the hub's branch, tag or commit; a commit stays what it is. Answers say which it was.

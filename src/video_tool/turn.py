@@ -254,8 +254,8 @@ class TurnReader:
                     if to_decode:
                         start_decoder(self._settings)
                     ahead.begin()
-                ahead.tell()
                 self._on_progress(news)
+                ahead.tell()
 
             fetched = [
                 stack.enter_context(fetch_media(group.videos, group.images, self._settings, tell)) for group in groups
@@ -267,6 +267,7 @@ class TurnReader:
 
             # a file that is no video, and words that don't go with them, are told before minutes are spent on a model
             measured, messages = measure()
+            ahead.begin()  # by a thread of its own all the same: who leaves meanwhile leaves at once
             used = stack.enter_context(ahead.in_use())
             while True:
                 try:

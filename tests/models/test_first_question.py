@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from video_tool import VideoQA
+from video_tool import Settings, VideoQA
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.models.loading import inspect
 from video_tool.models.transformers import TransformersModel
@@ -19,7 +19,8 @@ QUESTION = "What does the circle do?"
 @pytest.fixture(params=["builtin", "of llava-interleave"])
 def fresh(request: pytest.FixtureRequest, checkpoint: Path) -> VideoQA:
     """An engine that is loaded, and was asked nothing."""
-    qa = VideoQA("builtin" if request.param == "builtin" else checkpoint, device="cpu")
+    model = "builtin" if request.param == "builtin" else checkpoint
+    qa = VideoQA(model, device="cpu", settings=Settings(prefix_cache_bytes=0))  # others may share its weights
     qa.load()
     return qa
 

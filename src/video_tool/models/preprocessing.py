@@ -68,7 +68,7 @@ class Preprocessor:
 
     def prepare(self) -> None:
         """Does what the first question would wait for, and every question needs."""
-        with acquire(self._lock):
+        with self._lock:  # whoever leaves meanwhile: it belongs to loading, which goes on to its end
             self.family.prepare()
 
     def prompt(self, messages: Sequence[Message]) -> Prompt:
