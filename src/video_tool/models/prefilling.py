@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from video_tool.answer import PrefixCacheUse
+from video_tool.model_options import KVCache
 from video_tool.models.free_memory import free_bytes
 from video_tool.models.prefix_cache import Layer, PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys, prefix_keys
@@ -63,17 +64,28 @@ class Prefiller:
         prefixes: what is kept of the prompts before; all who use the weights share it.
         device: where inputs go.
         budget: most bytes that are kept; None for a share of the memory that is free.
+        kv_cache: how keys and values are made smaller.
 
     Attributes:
         unfit: why the model is given every prompt whole; None where it need not be.
     """
 
     def __init__(
-        self, model: Any, preprocessor: Preprocessor, prefixes: PrefixCache, device: torch.device, budget: int | None
+        self,
+        model: Any,
+        preprocessor: Preprocessor,
+        prefixes: PrefixCache,
+        device: torch.device,
+        budget: int | None,
+        kv_cache: KVCache | None = None,
     ) -> None:
         self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
-        self._device, self._budget = device, budget
+        self._device, self._budget, self._kv_cache = device, budget, kv_cache
         self.unfit = why_unfit(model)
+        if self.unfit is None:
+            from video_tool.models import attention
+
+            attention.install(model)
 
     def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
         """What the model is given for a prompt.
@@ -96,7 +108,7 @@ class Prefiller:
                 self._prefixes.hits += 1
                 return prefill
             self._prefixes.misses += 1
-        cache = _cache(self._model)
+        cache = self._cache(len(keys.tokens))
         arguments = {**inputs, "past_key_values": cache}
         return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"))
 
@@ -117,10 +129,9 @@ class Prefiller:
         if prefill.cache is None:
             return
         tokens = np.concatenate([prefill.keys.tokens, np.array(said, np.int64)])
-        length, layers = int(prefill.cache.get_seq_length()), _layers(prefill.cache)
-        if not len(prefill.keys.tokens) <= length <= len(tokens) or any(
-            each is None or each.shape[-2] != length for layer in layers for each in layer
-        ):
+        length, layers = int(prefill.cache.get_seq_length()), [layer.stored for layer in prefill.cache.layers]
+        whole = all(layer and all(each.shape[-2] == length for each in layer) for layer in layers)
+        if not (whole and len(prefill.keys.tokens) <= length <= len(tokens)):
             prefill.unused = self.unfit = "the model does not keep keys and values of each token"
             prefill.cache = None
         elif prefill.unused is None:
@@ -128,24 +139,32 @@ class Prefiller:
 
     def fork(self, prefill: Prefill) -> Any:
         """A cache that holds what a prompt's does, and may go on differently."""
-        return _cache(self._model, _layers(prefill.cache))
+        return self.shared_by(prefill, len(prefill.keys.tokens), 1)
 
     def shared_by(self, prefill: Prefill, cut: int, rows: int) -> Any:
-        """A cache that holds the first tokens of a prompt for each of several."""
-        layers = _layers(prefill.cache)
-        return _cache(
-            self._model,
-            [
-                (keys[..., :cut, :].expand(rows, -1, -1, -1), values[..., :cut, :].expand(rows, -1, -1, -1))
-                for keys, values in layers
-            ],
-        )
+        """A cache that holds the first tokens of a prompt for each of several; once, where the model's attention can do
+        with that.
+        """
+        from video_tool.models.kv_cache import SharedLayer
 
-    def most_rows(self, prefill: Prefill, tokens: int) -> int:
-        """How many answers at once fit into half of the memory that is free, each with so many tokens before it."""
-        layers = _layers(prefill.cache)
-        each = sum(tensor[:, :, :1].numel() * tensor.element_size() for layer in layers for tensor in layer)
-        return max(1, int(_HALF * free_bytes(self._device)) // (each * tokens))
+        cache = self._cache(0)
+        for number, layer in enumerate(prefill.cache.layers):
+            beginning = tuple(each[..., :cut, :] for each in layer.stored)
+            if _attended(prefill):
+                cache.layers[number] = SharedLayer(beginning, cache.layers[number])
+            else:
+                cache.layers[number].begin([tuple(each.expand(rows, -1, -1, -1) for each in beginning)], cut)
+        return cache
+
+    def most_rows(self, prefill: Prefill, cut: int, tokens: int) -> int:
+        """How many answers at once fit into half of the memory that is free, each with so many tokens, of which the
+        first may be shared.
+        """
+        stored = [each for layer in prefill.cache.layers for each in layer.stored]
+        each = sum(tensor[:, :, :1].numel() * tensor.element_size() for tensor in stored)
+        return max(
+            1, int(_HALF * free_bytes(self._device)) // (each * (tokens - cut if _attended(prefill) else tokens))
+        )
 
     def use(self, prefill: Prefill) -> PrefixCacheUse:
         """What the receipt says of a prompt."""
@@ -164,7 +183,7 @@ class Prefiller:
         rest = self._media_behind(cut, prompt, inputs, keys)
         if rest is None:
             return None
-        cache = _cache(self._model, self._prefixes.take(keys.tokens[:cut]))
+        cache = self._cache(len(keys.tokens), self._prefixes.take(keys.tokens[:cut]), cut)
         whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
         arguments = {**whole, **positions, **rest, "past_key_values": cache}
         return Prefill(arguments, keys, cut, cache, None, positions.get("position_ids"))
@@ -198,6 +217,16 @@ class Prefiller:
         given = {name: value for name, value in inputs.items() if name != "input_ids"}
         return {"position_ids": self._model._prepare_position_ids_for_generation(ids, given)}
 
+    def _cache(self, expected: int, beginning: Sequence[Sequence[Layer]] = (), length: int = 0) -> Any:
+        """A cache for so many tokens and those of an answer, which begins with what is known already."""
+        from video_tool.models.kv_cache import LAYERS
+
+        cache = _default_cache(self._model)
+        cache.layers = [LAYERS[self._kv_cache](expected) for _ in cache.layers]
+        for layer, parts in zip(cache.layers, beginning, strict=bool(beginning)):
+            layer.begin(parts, length)
+        return cache
+
     def _room(self) -> int:
         if self._budget is not None:
             return self._budget
@@ -217,7 +246,7 @@ def why_unfit(model: Any) -> str | None:
         return "the checkpoint asks for a cache of another kind"
     if getattr(text, "use_bidirectional_attention", None) or getattr(text, "is_causal", True) is False:
         return "the model's attention looks ahead"
-    if any(type(layer) is not DynamicLayer for layer in _cache(model).layers):
+    if any(type(layer) is not DynamicLayer for layer in _default_cache(model).layers):
         return "the model forgets, so it can't go back to an earlier token"
     return None
 
@@ -232,19 +261,16 @@ def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name != "past_key_values"}
 
 
-def _cache(model: Any, layers: Sequence[Layer] = ()) -> Any:
-    """A cache as `generate` makes it, which begins with these keys and values; they are not written to."""
+def _default_cache(model: Any) -> Any:
+    """A cache as `generate` makes it."""
     from transformers import DynamicCache
 
-    cache: Any = DynamicCache(config=model.config.get_text_config(decoder=True))
-    for layer, (keys, values) in zip(cache.layers, layers, strict=bool(layers)):
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys, values  # `update` would copy them
-    return cache
+    return DynamicCache(config=model.config.get_text_config(decoder=True))
 
 
-def _layers(cache: Any) -> list[Any]:
-    return [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in cache.layers]
+def _attended(prefill: Prefill) -> bool:
+    """Whether all keys and values of a prompt that is through the model have gone through our own attention."""
+    return all(layer.attended for layer in prefill.cache.layers)
 
 
 def _ends_with(whole: Any, part: Any) -> bool:

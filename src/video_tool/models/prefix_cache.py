@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Tokens = NDArray[np.int64]
 """What each token stands for, as `PrefixKeys` tells it."""
 
-Layer = tuple["torch.Tensor", "torch.Tensor"]
-"""Keys and values of one layer, (1, heads, tokens, size) each."""
+Layer: TypeAlias = "tuple[torch.Tensor, ...]"
+"""What is stored of the keys and values of one layer, (1, heads, tokens, size) each; see `GrowingLayer.encode`."""
 
 _MOSTLY = 0.75
 """A slice of this share of its memory stays where it is; a smaller one is copied, and the rest is given back."""
@@ -74,8 +74,11 @@ class PrefixCache:
         """How many tokens of a prompt are here from its beginning on."""
         return self._walk(tokens)[1]
 
-    def take(self, tokens: Tokens) -> list[Layer]:
-        """The keys and values of tokens that are all here, for each layer; to be read only."""
+    def take(self, tokens: Tokens) -> list[list[Layer]]:
+        """The keys and values of tokens that are all here, for each layer; to be read only.
+
+        They are in pieces that follow each other, of which the last may go on behind these tokens.
+        """
         last, found = self._walk(tokens)
         if found < len(tokens):
             raise KeyError("not all of these tokens are in the cache")
@@ -83,7 +86,7 @@ class PrefixCache:
         self._clock += 1
         for segment in path:
             segment.used = self._clock
-        return [_joined([segment.layers[number] for segment in path], found) for number in range(len(path[0].layers))]
+        return [[segment.layers[number] for segment in path] for number in range(len(path[0].layers))]
 
     def keep(self, tokens: Tokens, layers: Sequence[Layer], budget: int) -> None:
         """Keeps the keys and values of a prompt, and of what was said to it.
@@ -178,7 +181,7 @@ def _size(layers: Sequence[Layer], count: int) -> int:
 
 
 def _cut(layers: Sequence[Layer], start: int, stop: int) -> list[Layer]:
-    return [(_slice(keys, start, stop), _slice(values, start, stop)) for keys, values in layers]
+    return [tuple(_slice(each, start, stop) for each in layer) for layer in layers]
 
 
 def _slice(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
@@ -186,13 +189,3 @@ def _slice(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
     part = tensor[..., start:stop, :]
     most = part.numel() * part.element_size() >= _MOSTLY * tensor.untyped_storage().nbytes()
     return part if most else part.clone()
-
-
-def _joined(layers: Sequence[Layer], count: int) -> Any:
-    """The first tokens of one layer's segments."""
-    import torch
-
-    if len(layers) == 1:
-        keys, values = layers[0]
-        return keys[..., :count, :], values[..., :count, :]
-    return tuple(torch.cat(parts, dim=-2)[..., :count, :] for parts in zip(*layers, strict=True))

@@ -97,14 +97,16 @@ class TransformersModel:
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
-        self._prefiller = Prefiller(self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes)
+        self._prefiller = Prefiller(
+            self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes, options.kv_cache
+        )
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
             revision=loaded.revision,
             device=str(loaded.device),
             dtype=str(self._model.dtype).removeprefix("torch."),
-            attention=str(self._model.config._attn_implementation),
+            attention=loaded.attention,
             takes=self.preprocessor.family.style.takes,
             kind=self.preprocessor.kind,
             quantization=options.quantization,
@@ -239,7 +241,7 @@ class TransformersModel:
             self._prefiller.keep(first, ())
             if self._prefiller.unfit is not None:
                 return None
-            size = self._prefiller.most_rows(first, longest + options.max_new_tokens)
+            size = self._prefiller.most_rows(first, cut, longest + options.max_new_tokens)
             for start in range(0, len(prefills), size):
                 group = prefills[start : start + size]
                 rows = [Row(each.arguments["input_ids"], each.position_ids) for each in group]
