@@ -100,6 +100,9 @@ class ModelInfo(Record):
     adapter: str | None = Field(default=None, description="The LoRA adapter on the model, as it was asked for.")
     adapter_revision: str | None = Field(default=None, description="The hub's commit of the adapter.")
     compiled: bool = Field(default=False, description="Whether torch.compile compiled it.")
+    kv_cache: str | None = Field(
+        default=None, description="How the prompt's keys and values were made smaller, if they were: 8bit."
+    )
     device_map: dict[str, str] | None = Field(
         default=None, description="The device of each module, by name, where the model is spread; or disk."
     )

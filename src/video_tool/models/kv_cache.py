@@ -65,7 +65,7 @@ class GrowingLayer(DynamicLayer):
         return keys[...], values[...]  # what `update` writes on these is not to refer back from what is stored
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Puts keys and values of further tokens behind those that are there, and gives out all."""
         self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
@@ -162,7 +162,7 @@ class SharedLayer(DynamicLayer):
         return self._own.decode(self._stored)
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Puts keys and values of further tokens behind those that are there, and gives out those of each answer."""
         self.is_initialized = True

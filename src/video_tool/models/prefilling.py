@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,12 @@ _SHARE = 0.25
 _HALF = 0.5
 """Of the memory that is free: the rest is for what layers are at, and for a layer's keys and values while they grow."""
 
+CHUNK = 2048
+"""Tokens that go through the model at once: what its layers are at takes memory for each of them."""
+
+_DIVIDES_MEDIA = (5, 23)
+"""The first Transformers that gives each part of a prompt its own media."""
+
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
 """What processors make for each token of the whole prompt, and models take for the whole though they know part."""
 
@@ -40,6 +47,7 @@ class Prefill:
         tokens: how many of them need no computing.
         cache: where the model puts keys and values, which holds those of these tokens; None where it has to use one of
             its own.
+        passes: in how many parts it goes through the model.
         unused: why nothing is kept for later prompts; None where it is.
         position_ids: where each of its tokens is, (…, 1, tokens); None where the model is not told.
     """
@@ -48,6 +56,7 @@ class Prefill:
     keys: PrefixKeys
     tokens: int = 0
     cache: Any = None
+    passes: int = 1
     unused: str | None = None
     position_ids: torch.Tensor | None = None
 
@@ -82,10 +91,6 @@ class Prefiller:
         self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
         self._device, self._budget, self._kv_cache = device, budget, kv_cache
         self.unfit = why_unfit(model)
-        if self.unfit is None:
-            from video_tool.models import attention
-
-            attention.install(model)
 
     def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
         """What the model is given for a prompt.
@@ -98,7 +103,8 @@ class Prefiller:
         keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
         unused = self.unfit or _steered(inputs)
         if unused is not None:
-            return Prefill(dict(inputs), keys, unused=unused)
+            small = {"past_key_values": self._cache(len(keys.tokens))} if self._kv_cache is not None else {}
+            return Prefill({**inputs, **small}, keys, unused=unused)
         positions = self._positions(inputs)
         off = "prefix_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
         if off is None:
@@ -110,7 +116,7 @@ class Prefiller:
             self._prefixes.misses += 1
         cache = self._cache(len(keys.tokens))
         arguments = {**inputs, "past_key_values": cache}
-        return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"))
+        return self._divided(Prefill(arguments, keys, 0, cache, 1, off, positions.get("position_ids")))
 
     def beside(self, prompt: Prompt, inputs: Mapping[str, Any]) -> Prefill:
         """A prompt that goes on from another one in hand; what it shows is not looked at again. Arguments as above."""
@@ -186,7 +192,16 @@ class Prefiller:
         cache = self._cache(len(keys.tokens), self._prefixes.take(keys.tokens[:cut]), cut)
         whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
         arguments = {**whole, **positions, **rest, "past_key_values": cache}
-        return Prefill(arguments, keys, cut, cache, None, positions.get("position_ids"))
+        return self._divided(Prefill(arguments, keys, cut, cache, position_ids=positions.get("position_ids")))
+
+    def _divided(self, prefill: Prefill) -> Prefill:
+        """The same in parts, where it is long and the model can do with that."""
+        new = len(prefill.keys.tokens) - prefill.tokens
+        media = prefill.arguments.keys() - {*_PER_TOKEN, "position_ids", "past_key_values"}
+        if new > CHUNK and can_divide(self._model, media):
+            prefill.arguments["prefill_chunk_size"] = CHUNK
+            prefill.passes = ceil(new / CHUNK)
+        return prefill
 
     def _media_behind(
         self, cut: int, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys
@@ -256,9 +271,32 @@ def _steered(inputs: Mapping[str, Any]) -> str | None:
     return "the model's attention looks ahead" if "token_type_ids" in inputs else None
 
 
+def can_divide(model: Any, media: Collection[str]) -> bool:
+    """Whether `generate` can read a prompt with such media in parts: it has to know which rows of what the vision tower
+    makes of them belong to each part.
+    """
+    if not media:
+        return True
+    if _transformers() < _DIVIDES_MEDIA or not model._supports_mm_encoder_outputs():
+        return False
+    taken = {"mm_encoder_outputs"}
+    for modality in ("image", "video"):
+        encode = getattr(model.base_model, f"get_{modality}_features", None)
+        if encode is not None and getattr(model.config, f"{modality}_token_id", None) is not None:
+            taken |= signature(encode).parameters.keys()
+    return taken >= set(media)
+
+
+def _transformers() -> tuple[int, ...]:
+    from transformers import __version__
+
+    return tuple(int(part) for part in __version__.split(".")[:2])
+
+
 def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What a model is given that is to compute all of a prompt."""
-    return {name: value for name, value in arguments.items() if name != "past_key_values"}
+    ours = ("past_key_values", "prefill_chunk_size")
+    return {name: value for name, value in arguments.items() if name not in ours}
 
 
 def _default_cache(model: Any) -> Any:

@@ -100,6 +100,13 @@ class TransformersModel:
         self._prefiller = Prefiller(
             self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes, options.kv_cache
         )
+        unfit = self._prefiller.unfit
+        if options.kv_cache is not None and unfit is not None:
+            raise ModelError(f"kv_cache is {options.kv_cache}, and {unfit}", hint="Leave out kv_cache for this model.")
+        if unfit is None and not options.compile:
+            from video_tool.models import attention
+
+            attention.install(self._model)
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
@@ -113,6 +120,7 @@ class TransformersModel:
             adapter=None if options.adapter is None else str(options.adapter),
             adapter_revision=loaded.adapter_revision,
             compiled=options.compile,
+            kv_cache=options.kv_cache,
             device_map=loaded.device_map,
             remote_code=options.trust_remote_code is not None,
         )
@@ -236,7 +244,7 @@ class TransformersModel:
         said: list[Said] = []
         with torch.inference_mode(), self._typed_errors(longest):
             first, once = prefills[0], generate_arguments(GenerationOptions(max_new_tokens=1))
-            with self._heeding.prefill_first():
+            with self._heeding.prefill_first(first.passes):
                 self._model.generate(**first.arguments, **once)
             self._prefiller.keep(first, ())
             if self._prefiller.unfit is not None:
@@ -303,7 +311,7 @@ class TransformersModel:
         criteria = [listener] if recorder is None else [recorder, listener]
         with torch.inference_mode(), self._typed_errors(prompt):
             with (
-                self._heeding.prefill_first(),
+                self._heeding.prefill_first(prefill.passes),
                 self._seeded(options.seed),
                 recorder.listening(self._model) if recorder else nullcontext(),
             ):
