@@ -54,7 +54,10 @@ class PrefixCacheUse(Record):
     tokens: int = Field(description="Prompt tokens that were not computed again.")
     hits: int = Field(description="Questions so far that began as an earlier one, of all who share the model.")
     misses: int = Field(description="Questions so far that did not.")
-    bytes: int = Field(description="Memory that is kept for later questions.")
+    bytes: int = Field(description="Memory of the model's device that is kept for later questions.")
+    spilled_bytes: int = Field(
+        default=0, description="Main memory that is kept besides, where the model runs on a GPU that has no more room."
+    )
     unused: str | None = Field(
         default=None, description="Why this question neither looked for earlier ones nor is kept for later ones."
     )

@@ -76,9 +76,7 @@ class GrowingLayer(DynamicLayer):
         for memory, each in zip(self._memory, new, strict=True):
             memory[..., self._length : end, :].copy_(each)
         self._show(end)
-        keys, values = self.decode(self.stored)
-        keys.kept_by = self  # for `attention.attend`
-        return keys, values
+        return _marked(self, *self.decode(self.stored))
 
     def get_seq_length(self) -> int:
         return self._length
@@ -166,12 +164,16 @@ class SharedLayer(DynamicLayer):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Puts keys and values of further tokens behind those that are there, and gives out those of each answer."""
         self.is_initialized = True
-        keys, values = self._own.update(key_states, value_states)
-        keys.kept_by = self
-        return keys, values
+        return _marked(self, *self._own.update(key_states, value_states))
 
     def get_seq_length(self) -> int:
         return self._stored[0].shape[-2] + self._own.get_seq_length()
+
+
+def _marked(layer: DynamicLayer, keys: Any, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same, with the layer that gives them out written on the keys, for `attention.attend`."""
+    keys.kept_by = layer
+    return keys, values
 
 
 LAYERS: dict[KVCache | None, type[GrowingLayer]] = {None: GrowingLayer, "8bit": EightBitLayer}

@@ -89,7 +89,8 @@ class Prefiller:
         kv_cache: KVCache | None = None,
     ) -> None:
         self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
-        self._device, self._budget, self._kv_cache = device, budget, kv_cache
+        self._device, self._budget = device, budget
+        self._kv_cache: KVCache | None = kv_cache
         self.unfit = why_unfit(model)
 
     def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
@@ -108,7 +109,7 @@ class Prefiller:
         positions = self._positions(inputs)
         off = "prefix_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
         if off is None:
-            self._prefixes.trim(self._room())
+            self._prefixes.trim(self._room(), self._spill())
             prefill = self._continued(prompt, inputs, keys, positions)
             if prefill is not None:
                 self._prefixes.hits += 1
@@ -141,7 +142,7 @@ class Prefiller:
             prefill.unused = self.unfit = "the model does not keep keys and values of each token"
             prefill.cache = None
         elif prefill.unused is None:
-            self._prefixes.keep(tokens[:length], layers, self._room())
+            self._prefixes.keep(tokens[:length], layers, self._room(), self._spill())
 
     def fork(self, prefill: Prefill) -> Any:
         """A cache that holds what a prompt's does, and may go on differently."""
@@ -176,7 +177,12 @@ class Prefiller:
         """What the receipt says of a prompt."""
         found = self._prefixes
         return PrefixCacheUse(
-            tokens=prefill.tokens, hits=found.hits, misses=found.misses, bytes=found.bytes, unused=prefill.unused
+            tokens=prefill.tokens,
+            hits=found.hits,
+            misses=found.misses,
+            bytes=found.bytes,
+            spilled_bytes=found.spilled,
+            unused=prefill.unused,
         )
 
     def _continued(
@@ -246,6 +252,16 @@ class Prefiller:
         if self._budget is not None:
             return self._budget
         return int(_SHARE * (free_bytes(self._device) + self._prefixes.bytes))
+
+    def _spill(self) -> int:
+        """Bytes of main memory for what has to make room on a GPU."""
+        import torch
+
+        if self._device.type != "cuda":
+            return 0
+        if self._budget is not None:
+            return self._budget
+        return int(_SHARE * (free_bytes(torch.device("cpu")) + self._prefixes.spilled))
 
 
 def why_unfit(model: Any) -> str | None:
