@@ -17,9 +17,9 @@ from tests.models.test_transformers import video
 from video_tool import CancelScope, Settings, VideoQA
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.errors import CancelledError, ModelError
-from video_tool.models import prefilling
+from video_tool.models import chunking
+from video_tool.models.chunking import can_divide
 from video_tool.models.kv_cache import EightBitLayer, GrowingLayer
-from video_tool.models.prefilling import can_divide
 
 ASKED: dict[str, Any] = {"num_frames": 4, "max_new_tokens": 8}
 HEADS, SIZE = 2, 16
@@ -145,7 +145,8 @@ def test_a_long_prompt_goes_through_the_model_in_parts(checkpoint: Path, monkeyp
     questions = ("What moves?", "Is it red?", "What moves?")
     whole = VideoQA(checkpoint, device="cpu", dtype="float32", settings=OFF)
     expected = [whole.ask(question, [video()], **ASKED) for question in questions]
-    monkeypatch.setattr(prefilling, "CHUNK", 16)
+    monkeypatch.setattr(chunking, "CHUNK", 16)
+    monkeypatch.setattr(chunking, "LONG", 16)
     for settings in (Settings(), OFF):
         qa = VideoQA(checkpoint, device="cpu", dtype="float32", settings=settings)
         qa.load()
@@ -166,7 +167,8 @@ def test_a_long_prompt_goes_through_the_model_in_parts(checkpoint: Path, monkeyp
 
 
 def test_a_prompt_in_parts_is_cancelled_in_the_middle_of_any(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefilling, "CHUNK", 16)
+    monkeypatch.setattr(chunking, "CHUNK", 16)
+    monkeypatch.setattr(chunking, "LONG", 16)
     qa = VideoQA(checkpoint, device="cpu", dtype="float32", settings=OFF)
     qa.load()
     passes: list[int] = []

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from video_tool.answer import PrefixCacheUse
 from video_tool.model_options import KVCache
+from video_tool.models import chunking
 from video_tool.models.free_memory import free_bytes
 from video_tool.models.prefix_cache import Layer, PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys, prefix_keys
@@ -26,12 +26,6 @@ _SHARE = 0.25
 
 _HALF = 0.5
 """Of the memory that is free: the rest is for what layers are at, and for a layer's keys and values while they grow."""
-
-CHUNK = 2048
-"""Tokens that go through the model at once: what its layers are at takes memory for each of them."""
-
-_DIVIDES_MEDIA = (5, 23)
-"""The first Transformers that gives each part of a prompt its own media."""
 
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
 """What processors make for each token of the whole prompt, and models take for the whole though they know part."""
@@ -202,11 +196,10 @@ class Prefiller:
 
     def _divided(self, prefill: Prefill) -> Prefill:
         """The same in parts, where it is long and the model can do with that."""
-        new = len(prefill.keys.tokens) - prefill.tokens
         media = prefill.arguments.keys() - {*_PER_TOKEN, "position_ids", "past_key_values"}
-        if new > CHUNK and can_divide(self._model, media):
-            prefill.arguments["prefill_chunk_size"] = CHUNK
-            prefill.passes = ceil(new / CHUNK)
+        prefill.passes = chunking.chunks(self._model, len(prefill.keys.tokens) - prefill.tokens, media)
+        if prefill.passes > 1:
+            prefill.arguments["prefill_chunk_size"] = chunking.CHUNK
         return prefill
 
     def _media_behind(
@@ -285,28 +278,6 @@ def why_unfit(model: Any) -> str | None:
 def _steered(inputs: Mapping[str, Any]) -> str | None:
     """Why this prompt can't be divided: which kind each token is of steers what it attends to, behind it, too."""
     return "the model's attention looks ahead" if "token_type_ids" in inputs else None
-
-
-def can_divide(model: Any, media: Collection[str]) -> bool:
-    """Whether `generate` can read a prompt with such media in parts: it has to know which rows of what the vision tower
-    makes of them belong to each part.
-    """
-    if not media:
-        return True
-    if _transformers() < _DIVIDES_MEDIA or not model._supports_mm_encoder_outputs():
-        return False
-    taken = {"mm_encoder_outputs"}
-    for modality in ("image", "video"):
-        encode = getattr(model.base_model, f"get_{modality}_features", None)
-        if encode is not None and getattr(model.config, f"{modality}_token_id", None) is not None:
-            taken |= signature(encode).parameters.keys()
-    return taken >= set(media)
-
-
-def _transformers() -> tuple[int, ...]:
-    from transformers import __version__
-
-    return tuple(int(part) for part in __version__.split(".")[:2])
 
 
 def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
