@@ -198,9 +198,14 @@ def test_what_can_not_be_divided(checkpoint: Path) -> None:
     qa = VideoQA(checkpoint, device="cpu", dtype="float32")
     qa.load()
     llava = model(qa)._model
-    assert can_divide(llava, ())
-    assert can_divide(llava, {"pixel_values"})
-    assert not can_divide(llava, {"pixel_values", "something_for_each_patch"})
+    pixels, token = torch.zeros(1, 3, 44, 44), llava.config.image_token_id
+    words, shown = torch.tensor([[1, 2, 3]]), torch.tensor([[1, token, token, 3]])
+    assert can_divide(llava, words, {}, 0)
+    assert can_divide(llava, shown, {"pixel_values": pixels}, 2)
+    assert can_divide(llava, shown, {"mm_encoder_outputs": {"image": pixels}}, 2)
+    assert not can_divide(llava, shown, {"pixel_values": pixels, "something_for_each_patch": pixels}, 2)
+    assert not can_divide(llava, words, {"pixel_values": pixels}, 2), "what stands for them is another token"
+    assert not can_divide(llava, shown, {"pixel_values": pixels}, 3), "and here it does so for some"
 
 
 @contextmanager

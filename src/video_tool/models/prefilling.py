@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -196,10 +197,14 @@ class Prefiller:
 
     def _divided(self, prefill: Prefill) -> Prefill:
         """The same in parts, where it is long and the model can do with that."""
-        media = prefill.arguments.keys() - {*_PER_TOKEN, "position_ids", "past_key_values"}
-        prefill.passes = chunking.chunks(self._model, len(prefill.keys.tokens) - prefill.tokens, media)
-        if prefill.passes > 1:
+        beside = (*_PER_TOKEN, "position_ids", "past_key_values")
+        media = {name: value for name, value in prefill.arguments.items() if name not in beside}
+        ids = prefill.arguments["input_ids"][:, prefill.tokens :]
+        if ids.shape[1] > chunking.LONG and chunking.can_divide(
+            self._model, ids, media, self._preprocessor.family.visual(ids)
+        ):
             prefill.arguments["prefill_chunk_size"] = chunking.CHUNK
+            prefill.passes = ceil(ids.shape[1] / chunking.CHUNK)
         return prefill
 
     def _media_behind(
