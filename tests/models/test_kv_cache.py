@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from tests.checkpoints import write_checkpoint
 from tests.models.test_prefix_cache import OFF, kept, model, same, spared, watched
@@ -235,3 +237,19 @@ def test_logits_are_made_for_the_tokens_that_are_looked_at(checkpoint: Path, set
         answer = qa.ask("Is it red?", [video()], num_frames=4, choices=["yes", "left or right"])
     assert shapes[0] == (1, 1)
     assert all(count <= choice.tokens for (_, count), choice in zip(shapes[1:], answer.choices, strict=True))
+
+
+def test_nothing_is_left_to_the_garbage_collector(checkpoint: Path) -> None:
+    """Memory is free as soon as an answer is there, whatever else the process has in hand."""
+    qa = VideoQA(checkpoint, device="cpu", dtype="float32", settings=OFF)
+    qa.ask("What moves?", [video()], **ASKED)
+    gc.collect()
+    gc.disable()
+    try:
+        qa.ask("Is it red?", [video()], **ASKED)
+        qa.ask("Is it red?", [video()], num_frames=4, choices=["yes", "no"])
+        qa.ask_many(["What moves?", "Is it red?"], [video()], **ASKED)
+        left = [each for each in gc.get_objects() if issubclass(type(each), DynamicLayer)]
+    finally:
+        gc.enable()
+    assert not left
