@@ -86,7 +86,7 @@ def test_questions_with_the_video_in_another_place(qa: VideoQA, plain: VideoQA) 
 
 def test_a_batch_is_no_larger_than_memory_allows(qa: VideoQA, plain: VideoQA, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    monkeypatch.setattr("video_tool.models.prefilling.free_bytes", lambda _: 250_000)
+    monkeypatch.setattr("video_tool.models.prefilling.free_bytes", lambda _: 100_000)
     layer = model(qa)._model.get_submodule("model.language_model.layers.0")
     handle = layer.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[0]))
     try:

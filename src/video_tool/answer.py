@@ -54,7 +54,10 @@ class PrefixCacheUse(Record):
     tokens: int = Field(description="Prompt tokens that were not computed again.")
     hits: int = Field(description="Questions so far that began as an earlier one, of all who share the model.")
     misses: int = Field(description="Questions so far that did not.")
-    bytes: int = Field(description="Memory that is kept for later questions.")
+    bytes: int = Field(description="Memory of the model's device that is kept for later questions.")
+    spilled_bytes: int = Field(
+        default=0, description="Main memory that is kept besides, where the model runs on a GPU that has no more room."
+    )
     unused: str | None = Field(
         default=None, description="Why this question neither looked for earlier ones nor is kept for later ones."
     )
@@ -104,6 +107,9 @@ class ModelInfo(Record):
     adapter: str | None = Field(default=None, description="The LoRA adapter on the model, as it was asked for.")
     adapter_revision: str | None = Field(default=None, description="The hub's commit of the adapter.")
     compiled: bool = Field(default=False, description="Whether torch.compile compiled it.")
+    kv_cache: str | None = Field(
+        default=None, description="How the prompt's keys and values were made smaller, if they were: 8bit."
+    )
     device_map: dict[str, str] | None = Field(
         default=None, description="The device of each module, by name, where the model is spread; or disk."
     )

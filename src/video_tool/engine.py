@@ -62,6 +62,7 @@ class VideoQA:
             - adapter, adapter_revision: a LoRA adapter, on the hub or in a folder; needs the extra `peft`.
             - kind: `chat`, `instruct` or `base`, as `ModelInfo` describes them; found out by default.
             - compile: whether torch.compile makes it faster; the first question takes a minute more.
+            - kv_cache: `8bit` keeps a prompt's keys and values in half of the memory, or a quarter of float32's.
             - trust_remote_code: the model's name, once more, to have the code run that its checkpoint brings. It can do
               whatever you can: read it, and pin the revision.
             - offline: whether nothing is asked of the hub, as with `HF_HUB_OFFLINE=1`.

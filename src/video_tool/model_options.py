@@ -17,6 +17,9 @@ from video_tool.errors import ModelError
 Quantization: TypeAlias = Literal["bitsandbytes-8bit", "bitsandbytes-4bit", "torchao-int8"]
 """How weights are made smaller while they are loaded; see `ModelOptions`."""
 
+KVCache: TypeAlias = Literal["8bit"]
+"""How a prompt's keys and values are made smaller; see `ModelOptions`."""
+
 DeviceMap: TypeAlias = str | Mapping[str, str | int]
 """How a model is spread: one of accelerate's strategies, or a device for each module, by name."""
 
@@ -67,6 +70,11 @@ class ModelOptions(BaseModel):
     )
     compile: bool = Field(
         default=False, description="Whether torch.compile makes it faster, which takes the first question a minute."
+    )
+    kv_cache: KVCache | None = Field(
+        default=None,
+        description="8bit: the keys and values of a prompt are kept in 8 bits each, in half of the memory or less; "
+        "answers may differ in a word.",
     )
     trust_remote_code: str | None = Field(
         default=None, description="The model's name, once more: code that its checkpoint brings may run."
@@ -230,6 +238,7 @@ class LoadOptions(TypedDict, total=False):
     adapter_revision: str | None
     kind: ModelKind | None
     compile: bool
+    kv_cache: KVCache | None
     trust_remote_code: str | None
     offline: bool
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from video_tool.answer import FrameStamp, ModelInfo, Timings, Usage, VideoAnswer, VideoInfo
+from video_tool.answer import FrameStamp, ModelInfo, PrefixCacheUse, Timings, Usage, VideoAnswer, VideoInfo
 from video_tool.cli.progress import shown_progress
 from video_tool.cli.receipt import receipt
 from video_tool.cli.terminal import print_text
@@ -83,6 +83,15 @@ def test_a_receipt_of_everything() -> None:
     assert "seconds  3.50  decode 0.30 · generate 3.00" in shown
     assert "warning  b.gif has 1 frame\\x1b[31m" in shown
     assert "warning  cut off after 17 new tokens" in shown
+
+
+def test_a_receipt_of_a_further_question() -> None:
+    known = PrefixCacheUse(tokens=5110, hits=1, misses=1, bytes=1 << 20)
+    model = _answer().model.model_copy(update={"kv_cache": "8bit"})
+    shown = _shown(_answer().model_copy(update={"prefix_cache": known, "model": model}))
+
+    assert "tokens   5103 visual + 24 text → 17 new · 5110 from the prefix cache" in shown
+    assert "· 8bit KV cache" in shown
 
 
 def _shown(answer: VideoAnswer) -> str:

@@ -157,6 +157,10 @@ def test_a_compiled_model_says_the_same_and_can_be_unloaded(tmp_path: Path) -> N
     compiled = qa.ask("What is it?", images=[IMAGE], max_new_tokens=8)
     assert compiled.text == plain.text
     assert (compiled.model.compiled, plain.model.compiled) == (True, False)
+    further = qa.ask("Is it red?", images=[IMAGE], max_new_tokens=8)
+    assert further.prefix_cache is not None
+    assert further.prefix_cache.tokens > 0
+    assert further.text == VideoQA(folder, device="cpu").ask("Is it red?", images=[IMAGE], max_new_tokens=8).text
     left = weakref.ref(qa._held.model._model.lm_head.weight)
     qa.unload()
     assert left() is None

@@ -264,6 +264,15 @@ def test_the_built_in_model() -> None:
     assert spared(answer) > 0
 
 
+@pytest.mark.parametrize("device_map", [{"": "cpu"}, {"model": "disk", "lm_head": "cpu"}], ids=["cpu", "disk"])
+def test_a_model_that_is_spread(checkpoint: Path, plain: VideoQA, device_map: dict[str, str]) -> None:
+    spread = VideoQA(checkpoint, device_map=device_map, dtype="float32")
+    for question in ("What moves?", "Is it red?"):
+        answer = spread.ask(question, [video()], **ASKED)
+        assert same(answer, plain.ask(question, [video()], **ASKED))
+    assert spared(answer) >= 4 * TOKENS
+
+
 def _layers(tokens: np.ndarray[Any, Any]) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Keys and values that tell which token they are of."""
     keys = torch.tensor(tokens, dtype=torch.float32).reshape(1, 1, -1, 1)
@@ -282,12 +291,50 @@ def test_a_tree_gives_back_what_was_put_in(asked: list[list[int]], budget: int) 
         found = cache.shared(tokens)
         assert found <= max((_common(prompt, each) for each in everything), default=0)
         if found:
-            for given, wanted in zip(cache.take(tokens[:found]), _layers(tokens[:found]), strict=True):
+            for pieces, wanted in zip(cache.take(tokens[:found]), _layers(tokens[:found]), strict=True):
+                given = [torch.cat(parts, dim=-2)[..., :found, :] for parts in zip(*pieces, strict=True)]
                 assert all(map(torch.equal, given, wanted))
         cache.keep(tokens, _layers(tokens), budget)
         everything.append(prompt)
         assert cache.bytes <= budget
         assert cache.bytes == sum(segment.bytes for segment in cache._segments())
+
+
+@given(prompts, st.integers(0, 600), st.integers(0, 600))
+def test_what_spills_is_counted_and_comes_back(asked: list[list[int]], budget: int, spill: int) -> None:
+    """The tree's books; that what is in main memory leaves a GPU needs one."""
+    cache = PrefixCache()
+    for prompt in asked:
+        tokens = np.array(prompt, np.int64)
+        found = cache.shared(tokens)
+        if found:
+            for pieces, wanted in zip(cache.take(tokens[:found]), _layers(tokens[:found]), strict=True):
+                given = [torch.cat(parts, dim=-2)[..., :found, :] for parts in zip(*pieces, strict=True)]
+                assert all(map(torch.equal, given, wanted))
+        cache.keep(tokens, _layers(tokens), budget, spill)
+        assert cache.bytes <= budget
+        assert cache.spilled <= spill
+        for spilled, counted in ((False, cache.bytes), (True, cache.spilled)):
+            assert counted == sum(each.bytes for each in cache._segments() if each.spilled == spilled)
+        for segment in cache._segments():
+            assert all(child.spilled for child in segment.children.values()) or not segment.spilled
+    cache.trim(0, 0)
+    assert (cache.bytes, cache.spilled, list(cache._segments())) == (0, 0, [])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_full_gpu_spills_to_main_memory(checkpoint: Path) -> None:
+    qa = VideoQA(checkpoint, device="cuda:0", dtype="float32")
+    qa.load()
+    kept(qa).clear()
+    first = qa.ask("What moves?", [video(seed=1)], **ASKED)
+    kept(qa).trim(0, 1 << 30)
+    assert (kept(qa).bytes, kept(qa).spilled > 0) == (0, True)
+    assert all(each.device.type == "cpu" for part in kept(qa)._segments() for layer in part.layers for each in layer)
+    again = qa.ask("What moves?", [video(seed=1)], **ASKED)
+    assert (again.text, spared(again) > 0) == (first.text, True)
+    assert (kept(qa).bytes > 0, kept(qa).spilled) == (True, 0)
+    assert all(each.device.type == "cuda" for part in kept(qa)._segments() for layer in part.layers for each in layer)
 
 
 @given(prompts)

@@ -104,6 +104,12 @@ Compile = Annotated[
         "--compile", help="Compile the model, which takes a minute and pays off later.", rich_help_panel=_HARDWARE
     ),
 ]
+KVCache = Annotated[
+    Literal["8bit"] | None,
+    typer.Option(
+        "--kv-cache", help="Keep a prompt's keys and values in 8 bits.", rich_help_panel=_HARDWARE, show_default=False
+    ),
+]
 Revision = Annotated[
     str | None,
     typer.Option(help="The model's branch, tag or commit on the hub.", rich_help_panel=_LOADING, show_default=False),

@@ -64,6 +64,8 @@ def _how(model: ModelInfo) -> Iterator[str]:
         yield model.quantization
     if model.adapter:
         yield f"adapter {one_line(model.adapter)}"
+    if model.kv_cache:
+        yield f"{model.kv_cache} KV cache"
     if model.compiled:
         yield "compiled"
     if model.remote_code:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from video_tool.cancellation import check
 from video_tool.models.options import generate_arguments
-from video_tool.models.prefilling import Prefill
+from video_tool.models.prefilling import Beginning, Prefill
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
@@ -83,21 +83,19 @@ class Begun:
 
     Attributes:
         ids: (1, tokens), of the prompt and of what was said.
-        prefill: its cache holds the first of them, and perhaps others behind, of another question.
-        cut: how many of them.
+        known: the first of them, with their keys and values.
         position_ids: where they are, (…, 1, tokens); None where the model is not told.
     """
 
     ids: torch.Tensor
-    prefill: Prefill
-    cut: int
+    known: Beginning
     position_ids: torch.Tensor | None
 
 
 def begun(prefill: Prefill, ids: torch.Tensor) -> Begun:
     """How far a model is with the question of a prefill, by all tokens so far, (1, tokens)."""
     prefill.arguments = {}  # pixels among them, which it has seen
-    return Begun(ids, prefill, ids.shape[1] - 1, _further(prefill.position_ids, ids.shape[1]))
+    return Begun(ids, Beginning(prefill, ids.shape[1] - 1), _further(prefill.position_ids, ids.shape[1]))
 
 
 def _further(positions: torch.Tensor | None, length: int) -> torch.Tensor | None:
@@ -133,7 +131,10 @@ def answer_together(weights: Weights, turn: Turn) -> None:
             if not rows:
                 return
             width = longest + max(each.new_tokens for each in rows)
-            most = weights.prefiller.most_rows(_state(rows[0]).prefill, width)
+            most = weights.prefiller.most_rows([_state(each).known for each in rows], width)
+            if most < len(rows):  # those that share what they begin with take less
+                rows = [each for each in rows if _state(each).known.prefill is _state(rows[0]).known.prefill]
+                most = weights.prefiller.most_rows([_state(each).known for each in rows], width)
             paused = _generate(weights, rows[:most], turn.heard, turn.wanted if len(rows) < most else None)
         new = cast("Sequence[EncodedQuestion]", turn.joined()) if paused else ()
 
@@ -153,8 +154,9 @@ def _read(new: Sequence[EncodedQuestion], present: Sequence[EncodedQuestion]) ->
         source = next((each for each in same if each.begun is not None), None)
         alike = [each for each in same if each.begun is None]
         if source is not None:
-            cut = min(_state(source).cut, *(common_beginning([source, each]) or 0 for each in alike))
-            prefill = _state(source).prefill
+            known = _state(source).known
+            cut = min(known.cut, *(common_beginning([source, each]) or 0 for each in alike))
+            prefill = known.prefill
         else:
             cut = common_beginning(alike) or 0
             found = _prefilled(question)
@@ -166,7 +168,7 @@ def _read(new: Sequence[EncodedQuestion], present: Sequence[EncodedQuestion]) ->
             first = each is question and source is None
             prefiller = each.weights.prefiller
             places = prefill.position_ids if first else prefiller.positions(each.inputs(pixels=False))
-            each.begun = Begun(each.ids.to(each.weights.device), prefill, cut, places)
+            each.begun = Begun(each.ids.to(each.weights.device), Beginning(prefill, cut), places)
             each.use = prefiller.use(prefill) if first else prefiller.use_of_other(prefill, cut)
 
 
@@ -176,7 +178,7 @@ def _prefilled(question: EncodedQuestion) -> Prefill | None:
     prefill = weights.prefiller.begin(question.prompt, question.inputs(), question.keys)
     if prefill.cache is None:
         return None
-    with weights.heeding.prefill_first():
+    with weights.heeding.prefill_first(prefill.passes):
         weights.model.generate(**prefill.arguments, **generate_arguments(GenerationOptions(max_new_tokens=1)))
     weights.prefiller.keep(prefill, ())
     prefill.arguments = {}
@@ -207,7 +209,8 @@ def _generate(
     import torch
 
     states = [_state(row) for row in rows]
-    before, behind = max(each.cut for each in states), max(each.ids.shape[1] - each.cut for each in states)
+    before = max(each.known.length for each in states)
+    behind = max(each.ids.shape[1] - each.known.length for each in states)
     for row in rows:
         row.companions = max(row.companions, len(rows))
     arguments = batch_arguments(weights, states, before, behind)
@@ -221,17 +224,19 @@ def _generate(
         row.begun = None
         if row.open:
             ids = torch.cat([each.ids, out[number : number + 1, before + behind :]], dim=1)
-            parts = (before - each.cut, before), (before + behind - (each.ids.shape[1] - each.cut), None)
-            cache = weights.prefiller.picked(arguments["past_key_values"], number, [slice(*part) for part in parts])
-            row.begun = begun(Prefill({}, row.keys, 0, cache, None, each.position_ids), ids)
+            known, rest = each.known, each.ids.shape[1] - each.known.length
+            parts = slice(before - known.length + known.cut, before), slice(before + behind - rest, None)
+            tail = weights.prefiller.picked(arguments["past_key_values"], number, parts)
+            places = _further(each.position_ids, ids.shape[1])
+            row.begun = Begun(ids, Beginning(known.prefill, known.cut, tail), places)
     return hearing.paused
 
 
 def batch_arguments(weights: Weights, states: Sequence[Begun], before: int, behind: int) -> dict[str, Any]:
     """What `generate` of Transformers is given for several questions, of each of which the beginning is known.
 
-    What is missing to the longest beginning is filled up in front, and to the longest rest between the two: nothing
-    attends to that.
+    What is missing to the longest beginning is filled up in front of what is each one's own, and to the longest rest
+    between the two: nothing attends to that.
 
     Args:
         weights: what all are asked.
@@ -241,24 +246,20 @@ def batch_arguments(weights: Weights, states: Sequence[Begun], before: int, behi
     """
     import torch
 
-    def filled(tokens: torch.Tensor, cut: int, missing: int) -> torch.Tensor:
-        front = tokens.new_full((*tokens.shape[:-1], before - cut), missing)
-        between = tokens.new_full((*tokens.shape[:-1], behind - (tokens.shape[-1] - cut)), missing)
-        return torch.cat([front, tokens[..., :cut], between, tokens[..., cut:]], dim=-1)
+    def filled(tokens: torch.Tensor, known: int, missing: int) -> torch.Tensor:
+        front = tokens.new_full((*tokens.shape[:-1], before - known), missing)
+        between = tokens.new_full((*tokens.shape[:-1], behind - (tokens.shape[-1] - known)), missing)
+        return torch.cat([tokens[..., :shared], front, tokens[..., shared:known], between, tokens[..., known:]], dim=-1)
 
     filler = weights.tokenizer.pad_token_id or 0
-    beginnings: list[tuple[Prefill, int, int]] = []
-    for each in states:
-        if beginnings and beginnings[-1][0] is each.prefill and beginnings[-1][1] == each.cut:
-            beginnings[-1] = (each.prefill, each.cut, beginnings[-1][2] + 1)
-        else:
-            beginnings.append((each.prefill, each.cut, 1))
+    cache = weights.prefiller.joined([each.known for each in states])
+    shared = cache.layers[0].shared_tokens
     arguments: dict[str, Any] = {
-        "input_ids": torch.cat([filled(each.ids, each.cut, filler) for each in states]),
-        "attention_mask": torch.cat([filled(torch.ones_like(each.ids), each.cut, 0) for each in states]),
-        "past_key_values": weights.prefiller.joined(beginnings),
+        "input_ids": torch.cat([filled(each.ids, each.known.length, filler) for each in states]),
+        "attention_mask": torch.cat([filled(torch.ones_like(each.ids), each.known.length, 0) for each in states]),
+        "past_key_values": cache,
     }
-    places = [filled(each.position_ids, each.cut, 0) for each in states if each.position_ids is not None]
+    places = [filled(each.position_ids, each.known.length, 0) for each in states if each.position_ids is not None]
     if places:
         arguments["position_ids"] = torch.cat(places, dim=-2)
     return arguments

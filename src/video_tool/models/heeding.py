@@ -33,17 +33,19 @@ class Heeding:
         self._steps = {each for each in modules if next(each.children(), None) is None} - self._layers
 
     @contextmanager
-    def prefill_first(self) -> Generator[None]:
-        """For a block in which the first pass is a long one, and the others are of a token each.
+    def prefill_first(self, passes: int = 1) -> Generator[None]:
+        """For a block in which the first passes are long ones, and the others are of a token each.
 
         Raises:
             CancelledError, DeadlineError: out of the model, where the work around is to stop.
         """
         with _looking(self._layers), _looking(self._steps) as handles:
+            long = iter(range(1, passes))
 
             def prefilled(*_: Any) -> None:
-                for handle in handles:
-                    handle.remove()
+                if next(long, None) is None:
+                    for handle in handles:
+                        handle.remove()
 
             handles.append(self._model.register_forward_hook(prefilled))
             yield

@@ -41,6 +41,7 @@ class Loaded:
         adapter_revision: the hub's commit of the adapter.
         device: where its inputs go.
         device_map: the device of each module, when it is spread over several.
+        attention: what the model attends by.
         gatherer: the line of those who have it generate.
         prefixes: keys and values of earlier prompts, for whoever has the turn.
         processor_lock: held by whoever has the processor work: tokenizers are no friends of threads.
@@ -52,6 +53,7 @@ class Loaded:
     adapter_revision: str | None
     device: Any
     device_map: dict[str, str] | None
+    attention: str
     gatherer: Gatherer = field(default_factory=Gatherer)
     prefixes: PrefixCache = field(default_factory=PrefixCache)
     processor_lock: threading.RLock = field(default_factory=threading.RLock)
@@ -84,7 +86,8 @@ def load(model: str | Path, options: ModelOptions, on_progress: OnProgress) -> L
     _require_packages(options)
     checkpoint, adapter = find_checkpoint(model, options, on_progress), find_adapter(options, on_progress)
     on_progress(Progress("load", str(model), 0, 1, "models"))
-    how = options.model_dump_json(include={"device_map", "max_memory", "quantization", "compile", "trust_remote_code"})
+    kinds = {"device_map", "max_memory", "quantization", "compile", "kv_cache", "trust_remote_code"}
+    how = options.model_dump_json(include=kinds)
     where = (hardware.device, hardware.dtype, hardware.attention)
     key = (checkpoint.state(), adapter and adapter.state(), how, where)
     try:
@@ -140,6 +143,7 @@ def _load(
         adapter.revision if adapter else None,
         _input_device(weights, placed),
         placed if _is_spread(placed) else None,
+        str(weights.config._attn_implementation),
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from video_tool.answer import PrefixCacheUse
+from video_tool.model_options import KVCache
+from video_tool.models import chunking
 from video_tool.models.free_memory import free_bytes
 from video_tool.models.prefix_cache import Layer, PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys
@@ -39,6 +42,7 @@ class Prefill:
         tokens: how many of them need no computing.
         cache: where the model puts keys and values, which holds those of these tokens; None where it has to use one of
             its own.
+        passes: in how many parts it goes through the model.
         unused: why nothing is kept for later prompts; None where it is.
         position_ids: where each of its tokens is, (…, 1, tokens); None where the model is not told.
     """
@@ -47,8 +51,38 @@ class Prefill:
     keys: PrefixKeys
     tokens: int = 0
     cache: Any = None
+    passes: int = 1
     unused: str | None = None
     position_ids: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Tokens whose keys and values are known.
+
+    Attributes:
+        prefill: its cache holds the first of them, and perhaps others behind, of another question.
+        cut: how many of them.
+        tail: what is stored of those that follow, for each layer; (1, heads, tokens, size) each.
+    """
+
+    prefill: Prefill
+    cut: int
+    tail: Sequence[Layer] = ()
+
+    @property
+    def length(self) -> int:
+        """Of how many tokens."""
+        return self.cut + (self.tail[0][0].shape[-2] if self.tail else 0)
+
+    def stored(self, layer: int, start: int) -> Layer:
+        """What one layer has of these from a token on, which is none of the tail."""
+        import torch
+
+        first = tuple(each[..., start : self.cut, :] for each in self.prefill.cache.layers[layer].stored)
+        if not self.tail:
+            return first
+        return tuple(torch.cat(parts, dim=-2) for parts in zip(first, self.tail[layer], strict=True))
 
 
 class Prefiller:
@@ -63,16 +97,24 @@ class Prefiller:
         prefixes: what is kept of the prompts before; all who use the weights share it.
         device: where inputs go.
         budget: most bytes that are kept; None for a share of the memory that is free.
+        kv_cache: how keys and values are made smaller.
 
     Attributes:
         unfit: why the model is given every prompt whole; None where it need not be.
     """
 
     def __init__(
-        self, model: Any, preprocessor: Preprocessor, prefixes: PrefixCache, device: torch.device, budget: int | None
+        self,
+        model: Any,
+        preprocessor: Preprocessor,
+        prefixes: PrefixCache,
+        device: torch.device,
+        budget: int | None,
+        kv_cache: KVCache | None = None,
     ) -> None:
         self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
         self._device, self._budget = device, budget
+        self._kv_cache: KVCache | None = kv_cache
         self.unfit = why_unfit(model)
 
     def unfit_for(self, inputs: Mapping[str, Any]) -> str | None:
@@ -90,19 +132,20 @@ class Prefiller:
         """
         unused = self.unfit_for(inputs)
         if unused is not None:
-            return Prefill(dict(inputs), keys, unused=unused)
+            small = {"past_key_values": self._cache(len(keys.tokens))} if self._kv_cache is not None else {}
+            return Prefill({**inputs, **small}, keys, unused=unused)
         positions = self._positions(inputs)
         off = "prefix_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
         if off is None:
-            self._prefixes.trim(self._room())
+            self._prefixes.trim(self._room(), self._spill())
             prefill = self._continued(prompt, inputs, keys, positions)
             if prefill is not None:
                 self._prefixes.hits += 1
                 return prefill
             self._prefixes.misses += 1
-        cache = _cache(self._model)
+        cache = self._cache(len(keys.tokens))
         arguments = {**inputs, "past_key_values": cache}
-        return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"))
+        return self._divided(Prefill(arguments, keys, 0, cache, 1, off, positions.get("position_ids")))
 
     def missing(self, keys: PrefixKeys) -> int:
         """How many tokens of a prompt are not known from earlier ones; for whoever has the weights."""
@@ -122,53 +165,75 @@ class Prefiller:
         if prefill.cache is None:
             return
         tokens = np.concatenate([prefill.keys.tokens, np.array(said, np.int64)])
-        length, layers = int(prefill.cache.get_seq_length()), _layers(prefill.cache)
-        if not len(prefill.keys.tokens) <= length <= len(tokens) or any(
-            each is None or each.shape[-2] != length for layer in layers for each in layer
-        ):
+        length, layers = int(prefill.cache.get_seq_length()), [layer.stored for layer in prefill.cache.layers]
+        whole = all(layer and all(each.shape[-2] == length for each in layer) for layer in layers)
+        if not (whole and len(prefill.keys.tokens) <= length <= len(tokens)):
             prefill.unused = self.unfit = "the model does not keep keys and values of each token"
             prefill.cache = None
         elif prefill.unused is None:
-            self._prefixes.keep(tokens[:length], layers, self._room())
+            self._prefixes.keep(tokens[:length], layers, self._room(), self._spill())
 
     def fork(self, prefill: Prefill) -> Any:
         """A cache that holds what a prompt's does, and may go on differently."""
-        return _cache(self._model, _layers(prefill.cache))
+        return self.joined([Beginning(prefill, len(prefill.keys.tokens))])
 
-    def joined(self, beginnings: Sequence[tuple[Prefill, int, int]]) -> Any:
-        """A cache that holds what several prompts begin with, the longest beginning's length of each.
+    def joined(self, beginnings: Sequence[Beginning]) -> Any:
+        """A cache that holds beginnings, one in a row; what is missing to the longest is in front of the others.
+
+        What all of them share is there once, where the model's attention can do with that.
+        """
+        from video_tool.models.kv_cache import SharedLayer
+
+        cache = self._cache(0)
+        cut = _shared(beginnings)
+        longest = max(each.length for each in beginnings)
+        for number, layer in enumerate(cache.layers):
+            if cut:
+                first, *_ = beginnings
+                cache.layers[number] = SharedLayer(_until(first.prefill.cache.layers[number].stored, cut), layer)
+            if longest > cut:
+                layer.begin([_stacked([each.stored(number, cut) for each in beginnings], longest - cut)], longest - cut)
+        return cache
+
+    @staticmethod
+    def picked(cache: Any, row: int, parts: Sequence[slice]) -> list[Layer]:
+        """What a cache that is joined has of parts of one row, which follow each other; for each layer.
 
         Args:
-            beginnings: a prefill, how many of its first tokens are taken, and how often. What is missing to the longest
-                is in front.
+            cache: as `joined` gave it, and further tokens in it.
+            row: whose.
+            parts: of all its tokens; none of them of what all rows share.
         """
-        longest = max(cut for _, cut, _ in beginnings)
-        layers: list[Layer] = []
-        for parts in zip(*(_layers(prefill.cache) for prefill, _, _ in beginnings), strict=True):
-            keys, values = zip(*parts, strict=True)
-            layers.append((_stacked(keys, beginnings, longest), _stacked(values, beginnings, longest)))
-        return _cache(self._model, layers)
-
-    def picked(self, cache: Any, row: int, parts: Sequence[slice]) -> Any:
-        """A cache that holds parts of one row of another, one behind the other."""
         import torch
 
-        def of(tensor: Any) -> Any:
-            return torch.cat([tensor[row : row + 1, :, part] for part in parts], dim=-2)
+        def of(tensor: torch.Tensor, before: int) -> torch.Tensor:
+            places = torch.arange(before + tensor.shape[-2])
+            chosen = torch.cat([places[part] for part in parts]) - before
+            return tensor[row : row + 1, :, chosen.to(tensor.device)]
 
-        return _cache(self._model, [(of(keys), of(values)) for keys, values in _layers(cache)])
+        return [tuple(of(each, layer.shared_tokens) for each in layer.stored) for layer in cache.layers]
 
-    def most_rows(self, prefill: Prefill, tokens: int) -> int:
-        """How many answers at once fit into half of the memory that is free, each with so many tokens before it."""
-        layers = _layers(prefill.cache)
-        each = sum(tensor[:, :, :1].numel() * tensor.element_size() for layer in layers for tensor in layer)
-        return max(1, int(_HALF * free_bytes(self._device)) // (each * tokens))
+    def most_rows(self, beginnings: Sequence[Beginning], tokens: int) -> int:
+        """How many answers at once fit into half of the memory that is free.
+
+        Args:
+            beginnings: what is known of them.
+            tokens: of each, in the end.
+        """
+        stored = [each for layer in beginnings[0].prefill.cache.layers for each in layer.stored]
+        each = sum(tensor[:, :, :1].numel() * tensor.element_size() for tensor in stored)
+        return max(1, int(_HALF * free_bytes(self._device)) // (each * (tokens - _shared(beginnings))))
 
     def use(self, prefill: Prefill) -> PrefixCacheUse:
         """What the receipt says of a prompt."""
         found = self._prefixes
         return PrefixCacheUse(
-            tokens=prefill.tokens, hits=found.hits, misses=found.misses, bytes=found.bytes, unused=prefill.unused
+            tokens=prefill.tokens,
+            hits=found.hits,
+            misses=found.misses,
+            bytes=found.bytes,
+            spilled_bytes=found.spilled,
+            unused=prefill.unused,
         )
 
     def use_of_other(self, prefill: Prefill, tokens: int) -> PrefixCacheUse:
@@ -187,10 +252,22 @@ class Prefiller:
         rest = self._media_behind(cut, prompt, inputs, keys)
         if rest is None:
             return None
-        cache = _cache(self._model, self._prefixes.take(keys.tokens[:cut]))
+        cache = self._cache(len(keys.tokens), self._prefixes.take(keys.tokens[:cut]), cut)
         whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
         arguments = {**whole, **positions, **rest, "past_key_values": cache}
-        return Prefill(arguments, keys, cut, cache, None, positions.get("position_ids"))
+        return self._divided(Prefill(arguments, keys, cut, cache, position_ids=positions.get("position_ids")))
+
+    def _divided(self, prefill: Prefill) -> Prefill:
+        """The same in parts, where it is long and the model can do with that."""
+        beside = (*_PER_TOKEN, "position_ids", "past_key_values")
+        media = {name: value for name, value in prefill.arguments.items() if name not in beside}
+        ids = prefill.arguments["input_ids"][:, prefill.tokens :]
+        if ids.shape[1] > chunking.LONG and chunking.can_divide(
+            self._model, ids, media, self._preprocessor.family.visual(ids)
+        ):
+            prefill.arguments["prefill_chunk_size"] = chunking.CHUNK
+            prefill.passes = ceil(ids.shape[1] / chunking.CHUNK)
+        return prefill
 
     def _media_behind(
         self, cut: int, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys
@@ -221,10 +298,30 @@ class Prefiller:
         given = {name: value for name, value in inputs.items() if name != "input_ids"}
         return {"position_ids": self._model._prepare_position_ids_for_generation(ids, given)}
 
+    def _cache(self, expected: int, beginning: Sequence[Sequence[Layer]] = (), length: int = 0) -> Any:
+        """A cache for so many tokens and those of an answer, which begins with what is known already."""
+        from video_tool.models.kv_cache import LAYERS
+
+        cache = _default_cache(self._model)
+        cache.layers = [LAYERS[self._kv_cache](expected) for _ in cache.layers]
+        for layer, parts in zip(cache.layers, beginning, strict=bool(beginning)):
+            layer.begin(parts, length)
+        return cache
+
     def _room(self) -> int:
         if self._budget is not None:
             return self._budget
         return int(_SHARE * (free_bytes(self._device) + self._prefixes.bytes))
+
+    def _spill(self) -> int:
+        """Bytes of main memory for what has to make room on a GPU."""
+        import torch
+
+        if self._device.type != "cuda":
+            return 0
+        if self._budget is not None:
+            return self._budget
+        return int(_SHARE * (free_bytes(torch.device("cpu")) + self._prefixes.spilled))
 
 
 def why_unfit(model: Any) -> str | None:
@@ -240,7 +337,7 @@ def why_unfit(model: Any) -> str | None:
         return "the checkpoint asks for a cache of another kind"
     if getattr(text, "use_bidirectional_attention", None) or getattr(text, "is_causal", True) is False:
         return "the model's attention looks ahead"
-    if any(type(layer) is not DynamicLayer for layer in _cache(model).layers):
+    if any(type(layer) is not DynamicLayer for layer in _default_cache(model).layers):
         return "the model forgets, so it can't go back to an earlier token"
     return None
 
@@ -252,34 +349,43 @@ def _steered(inputs: Mapping[str, Any]) -> str | None:
 
 def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What a model is given that is to compute all of a prompt."""
-    return {name: value for name, value in arguments.items() if name != "past_key_values"}
+    ours = ("past_key_values", "prefill_chunk_size")
+    return {name: value for name, value in arguments.items() if name not in ours}
 
 
-def _cache(model: Any, layers: Sequence[Layer] = ()) -> Any:
-    """A cache as `generate` makes it, which begins with these keys and values; they are not written to."""
+def _default_cache(model: Any) -> Any:
+    """A cache as `generate` makes it."""
     from transformers import DynamicCache
 
-    cache: Any = DynamicCache(config=model.config.get_text_config(decoder=True))
-    for layer, (keys, values) in zip(cache.layers, layers, strict=bool(layers)):
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys, values  # `update` would copy them
-    return cache
+    return DynamicCache(config=model.config.get_text_config(decoder=True))
 
 
-def _layers(cache: Any) -> list[Any]:
-    return [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in cache.layers]
+def _attended(prefill: Prefill) -> bool:
+    """Whether all keys and values of a prompt that is through the model have gone through our own attention."""
+    return all(layer.attended for layer in prefill.cache.layers)
 
 
-def _stacked(tensors: Sequence[Any], beginnings: Sequence[tuple[Prefill, int, int]], length: int) -> Any:
-    """The keys, or the values, of one layer: (rows, heads, length, size)."""
+def _shared(beginnings: Sequence[Beginning]) -> int:
+    """How many tokens all have of one prefill that need to be there only once."""
+    first, *others = beginnings
+    if any(each.prefill is not first.prefill for each in others) or not _attended(first.prefill):
+        return 0
+    return min(each.cut for each in beginnings)
+
+
+def _until(stored: Layer, cut: int) -> Layer:
+    return tuple(each[..., :cut, :] for each in stored)
+
+
+def _stacked(rows: Sequence[Layer], length: int) -> Layer:
+    """What a layer has stored for each of several rows, with as much before it as is missing to a length."""
     import torch
     from torch.nn.functional import pad
 
-    rows = [
-        pad(tensor[..., :cut, :], (0, 0, length - cut, 0)).expand(count, -1, -1, -1)
-        for tensor, (_, cut, count) in zip(tensors, beginnings, strict=True)
-    ]
-    return rows[0] if len(rows) == 1 else torch.cat(rows)
+    return tuple(
+        torch.cat([pad(each, (0, 0, length - each.shape[-2], 0)) for each in parts])
+        for parts in zip(*rows, strict=True)
+    )
 
 
 def _ends_with(whole: Any, part: Any) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Tokens = NDArray[np.int64]
 """What each token stands for, as `PrefixKeys` tells it."""
 
-Layer = tuple["torch.Tensor", "torch.Tensor"]
-"""Keys and values of one layer, (1, heads, tokens, size) each."""
+Layer: TypeAlias = "tuple[torch.Tensor, ...]"
+"""What is stored of the keys and values of one layer, (1, heads, tokens, size) each; see `GrowingLayer.encode`."""
 
 _MOSTLY = 0.75
 """A slice of this share of its memory stays where it is; a smaller one is copied, and the rest is given back."""
@@ -34,6 +34,7 @@ class _Segment:
         parent: the segment before them; None for the root alone.
         children: what follows, by its first token.
         used: when it was last of use, by the cache's own count.
+        spilled: whether it is in main memory instead of the device's; what follows it is there, too.
     """
 
     tokens: Tokens
@@ -41,6 +42,7 @@ class _Segment:
     parent: _Segment | None
     children: dict[int, _Segment] = field(default_factory=dict["int", "_Segment"])
     used: int = 0
+    spilled: bool = False
 
     def path(self) -> list[_Segment]:
         """From the first segment to this one, without the root."""
@@ -61,12 +63,14 @@ class PrefixCache:
         hits: how many questions found the beginning of their prompt.
         misses: how many did not.
         bytes: what it takes of the memory of the model's devices.
+        spilled: what it takes of main memory besides.
     """
 
     def __init__(self) -> None:
         self.hits = 0
         self.misses = 0
         self.bytes = 0
+        self.spilled = 0
         self._root = self._new_root()
         self._clock = 0
 
@@ -74,8 +78,12 @@ class PrefixCache:
         """How many tokens of a prompt are here from its beginning on."""
         return self._walk(tokens)[1]
 
-    def take(self, tokens: Tokens) -> list[Layer]:
-        """The keys and values of tokens that are all here, for each layer; to be read only."""
+    def take(self, tokens: Tokens) -> list[list[Layer]]:
+        """The keys and values of tokens that are all here, for each layer; to be read only.
+
+        They are in pieces that follow each other, of which the last may go on behind these tokens, and each may be in
+        main memory.
+        """
         last, found = self._walk(tokens)
         if found < len(tokens):
             raise KeyError("not all of these tokens are in the cache")
@@ -83,9 +91,9 @@ class PrefixCache:
         self._clock += 1
         for segment in path:
             segment.used = self._clock
-        return [_joined([segment.layers[number] for segment in path], found) for number in range(len(path[0].layers))]
+        return [[segment.layers[number] for segment in path] for number in range(len(path[0].layers))]
 
-    def keep(self, tokens: Tokens, layers: Sequence[Layer], budget: int) -> None:
+    def keep(self, tokens: Tokens, layers: Sequence[Layer], budget: int, spill: int = 0) -> None:
         """Keeps the keys and values of a prompt, and of what was said to it.
 
         Args:
@@ -93,17 +101,19 @@ class PrefixCache:
             layers: of each layer, of as many tokens or more; not to be written to any more.
             budget: bytes that the cache may have in all; the least recently used make room. What does not fit by
                 itself is not kept.
+            spill: bytes of main memory that it may have besides, for what has to make room.
         """
         self._clock += 1
         segment, found = self._walk(tokens)
         self._split(segment, found)
+        self._recall(segment, layers)
         if found < len(tokens):
             start = found
             if segment.parent is not None and not segment.children:  # nobody else went on from there: it becomes longer
                 start -= len(segment.tokens)
             lead = segment.path() if start == found else segment.path()[:-1]
             if sum(each.bytes for each in lead) + _size(layers, len(tokens) - start) > budget:
-                self.trim(budget)  # what was split takes a little more than before
+                self.trim(budget, spill)  # what was split takes a little more than before
                 return
             new = _cut(layers, start, len(tokens))
             if start < found:
@@ -114,12 +124,22 @@ class PrefixCache:
             self._count(segment, 1)
         for each in segment.path():
             each.used = self._clock
-        self.trim(budget)
+        self.trim(budget, spill)
 
-    def trim(self, budget: int) -> None:
-        """Lets go of the least recently used until no more than so many bytes are kept."""
+    def trim(self, budget: int, spill: int = 0) -> None:
+        """Lets go of the least recently used until no more than so many bytes are kept, and in main memory so many."""
         while self.bytes > budget:
-            oldest = min((each for each in self._segments() if not each.children), key=lambda each: each.used)
+            ends = (each for each in self._segments() if not (each.spilled or _on_device(each.children.values())))
+            oldest = min(ends, key=lambda each: each.used)
+            self._count(oldest, -1)
+            oldest.layers = [tuple(tensor.cpu() for tensor in layer) for layer in oldest.layers] if spill else []
+            oldest.spilled = True
+            self._count(oldest, 1)
+        while self.spilled > spill or not spill:
+            ends = (each for each in self._segments() if each.spilled and not each.children)
+            oldest = min(ends, key=lambda each: each.used, default=None)
+            if oldest is None:
+                break
             self._count(oldest, -1)
             if oldest.parent is not None:
                 del oldest.parent.children[int(oldest.tokens[0])]
@@ -127,7 +147,7 @@ class PrefixCache:
 
     def clear(self) -> None:
         """Lets go of everything."""
-        self._root, self.bytes = self._new_root(), 0
+        self._root, self.bytes, self.spilled = self._new_root(), 0, 0
 
     def _walk(self, tokens: Tokens) -> tuple[_Segment, int]:
         """The last segment of which something fits, and how many tokens fit in all."""
@@ -149,13 +169,25 @@ class PrefixCache:
         if segment.parent is None or at == whole:
             return
         self._count(segment, -1)
-        tail = _Segment(segment.tokens[at:], _cut(segment.layers, at, whole), segment, segment.children, segment.used)
+        behind = segment.tokens[at:], _cut(segment.layers, at, whole)
+        tail = _Segment(*behind, segment, segment.children, segment.used, segment.spilled)
         for child in tail.children.values():
             child.parent = tail
         segment.tokens, segment.layers = segment.tokens[:at], _cut(segment.layers, 0, at)
         segment.children = {int(tail.tokens[0]): tail}
         self._count(segment, 1)
         self._count(tail, 1)
+
+    def _recall(self, last: _Segment, layers: Sequence[Layer]) -> None:
+        """Has the segments of a prompt that is in use again come back from main memory; the prompt has them at hand."""
+        start = 0
+        for segment in last.path():
+            stop = start + len(segment.tokens)
+            if segment.spilled:
+                self._count(segment, -1)
+                segment.layers, segment.spilled = _cut(layers, start, stop), False
+                self._count(segment, 1)
+            start = stop
 
     def _segments(self) -> Iterator[_Segment]:
         waiting = [*self._root.children.values()]
@@ -165,11 +197,18 @@ class PrefixCache:
             yield segment
 
     def _count(self, segment: _Segment, sign: int) -> None:
-        self.bytes += sign * segment.bytes
+        if segment.spilled:
+            self.spilled += sign * segment.bytes
+        else:
+            self.bytes += sign * segment.bytes
 
     @staticmethod
     def _new_root() -> _Segment:
         return _Segment(np.empty(0, np.int64), [], None)
+
+
+def _on_device(segments: Iterable[_Segment]) -> bool:
+    return any(not each.spilled for each in segments)
 
 
 def _size(layers: Sequence[Layer], count: int) -> int:
@@ -178,7 +217,7 @@ def _size(layers: Sequence[Layer], count: int) -> int:
 
 
 def _cut(layers: Sequence[Layer], start: int, stop: int) -> list[Layer]:
-    return [(_slice(keys, start, stop), _slice(values, start, stop)) for keys, values in layers]
+    return [tuple(_slice(each, start, stop) for each in layer) for layer in layers]
 
 
 def _slice(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
@@ -186,13 +225,3 @@ def _slice(tensor: torch.Tensor, start: int, stop: int) -> torch.Tensor:
     part = tensor[..., start:stop, :]
     most = part.numel() * part.element_size() >= _MOSTLY * tensor.untyped_storage().nbytes()
     return part if most else part.clone()
-
-
-def _joined(layers: Sequence[Layer], count: int) -> Any:
-    """The first tokens of one layer's segments."""
-    import torch
-
-    if len(layers) == 1:
-        keys, values = layers[0]
-        return keys[..., :count, :], values[..., :count, :]
-    return tuple(torch.cat(parts, dim=-2)[..., :count, :] for parts in zip(*layers, strict=True))

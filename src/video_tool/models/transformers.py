@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from video_tool.answer import ModelInfo
 from video_tool.cancellation import acquire, check
-from video_tool.errors import CancelledError, DeadlineError, OutOfMemoryError
+from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.batching import begun
@@ -89,7 +89,16 @@ class TransformersModel:
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
         self.preprocessor.prepare()
-        self._prefiller = Prefiller(self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes)
+        self._prefiller = Prefiller(
+            self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes, options.kv_cache
+        )
+        unfit = self._prefiller.unfit
+        if options.kv_cache is not None and unfit is not None:
+            raise ModelError(f"kv_cache is {options.kv_cache}, and {unfit}", hint="Leave out kv_cache for this model.")
+        if unfit is None and not options.compile:
+            from video_tool.models import attention
+
+            attention.install(self._model)
         self._weights = Weights(
             self._model,
             str(model),
@@ -105,13 +114,14 @@ class TransformersModel:
             revision=loaded.revision,
             device=str(loaded.device),
             dtype=str(self._model.dtype).removeprefix("torch."),
-            attention=str(self._model.config._attn_implementation),
+            attention=loaded.attention,
             takes=self.preprocessor.family.style.takes,
             kind=self.preprocessor.kind,
             quantization=options.quantization,
             adapter=None if options.adapter is None else str(options.adapter),
             adapter_revision=loaded.adapter_revision,
             compiled=options.compile,
+            kv_cache=options.kv_cache,
             device_map=loaded.device_map,
             remote_code=options.trust_remote_code is not None,
         )
@@ -236,7 +246,7 @@ class TransformersModel:
         criteria = [each for each in (recorder, listener, pause) if each is not None]
         with torch.inference_mode(), self._weights.typed_errors(prompt):
             with (
-                self._heeding.prefill_first(),
+                self._heeding.prefill_first(prefill.passes),
                 self._seeded(options.seed),
                 recorder.listening(self._model) if recorder else nullcontext(),
             ):

@@ -87,7 +87,8 @@ class ConfinedYoutubeDL(YoutubeDL):
     def add_default_info_extractors(self) -> None:
         # The same that yt-dlp adds; it compares each of 1,700 names with all others, which takes longer than to fetch a
         # short video.
-        for extractor in {each.IE_NAME.lower(): each for each in gen_extractor_classes()}.values():
+        extractors: list[Any] = gen_extractor_classes()
+        for extractor in {each.IE_NAME.lower(): each for each in extractors}.values():
             if extractor._ENABLED:
                 self.add_info_extractor(extractor)
 
