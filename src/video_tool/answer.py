@@ -60,6 +60,25 @@ class PrefixCacheUse(Record):
     )
 
 
+class FeatureCacheUse(Record):
+    """What an earlier question has spared this one: the model's vision tower had looked at what it shows already.
+
+    What is behind the beginning that the prefix cache knows counts alone, frame by frame; where a model's tower takes
+    videos whole, each is one.
+    """
+
+    known: int = Field(description="Frames and images that the vision tower did not look at again.")
+    computed: int = Field(description="Those that it looked at for this question.")
+    hits: int = Field(
+        description="Frames and images so far that had been looked at before, of all who share the model."
+    )
+    misses: int = Field(description="Frames and images so far that had not.")
+    bytes: int = Field(description="Memory that is kept for later questions.")
+    unused: str | None = Field(
+        default=None, description="Why this question neither looked for earlier ones nor is kept for later ones."
+    )
+
+
 class Usage(Record):
     """Tokens spent."""
 
@@ -180,6 +199,10 @@ class VideoAnswer(Record):
     usage: Usage
     prefix_cache: PrefixCacheUse | None = Field(
         default=None, description="What earlier questions have spared; null where the model does not run here."
+    )
+    feature_cache: FeatureCacheUse | None = Field(
+        default=None,
+        description="What earlier questions have spared the vision tower; null where the model does not run here.",
     )
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")

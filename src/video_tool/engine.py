@@ -424,5 +424,10 @@ class VideoQA:
         from video_tool.models.transformers import TransformersModel
 
         return TransformersModel(
-            self.model, self.options, self.on_progress, self.settings.plugins, self.settings.prefix_cache_bytes
+            self.model,
+            self.options,
+            self.on_progress,
+            self.settings.plugins,
+            self.settings.prefix_cache_bytes,
+            self.settings.feature_cache_bytes,
         )

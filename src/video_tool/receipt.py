@@ -43,6 +43,7 @@ def write_receipt(turn: Turn, generation: Generation, model: ModelInfo, load_sec
         logprobs=said.logprobs,
         usage=generation.usage,
         prefix_cache=generation.prefix_cache,
+        feature_cache=generation.feature_cache,
         timings=Timings(
             fetch=sum(video.fetch_seconds for video in videos),
             decode=sum(video.decode_seconds for video in videos),

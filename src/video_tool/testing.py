@@ -257,6 +257,7 @@ def _receipt(answer: VideoAnswer) -> dict[str, Any]:
         "text": True,
         "timings": True,
         "prefix_cache": True,
+        "feature_cache": True,
         "videos": {"__all__": {"from_cache", "frames_from_cache"}},
     }
     return answer.model_dump(mode="json", exclude=differing)

@@ -100,6 +100,36 @@ def test_another_prompt_in_between(loaded: Loaded) -> None:
     assert list(ask(loaded, messages).said.tokens) == alone(loaded, messages)
 
 
+PIXELS_OF_VIDEOS = {"Gemma 4", "Idefics3", "InternVL3", "PerceptionLM", "SmolVLM2", "Video-LLaVA"}
+"""Families whose videos, or frames of videos, can't be told apart in what their vision towers take or make."""
+
+PIXELS_OF_IMAGES = {"Idefics3", "InternVL3", "LFM2-VL", "LLaVA-OneVision", "PerceptionLM", "SmolVLM2"}
+"""Those of which that holds for images."""
+
+
+@pytest.mark.parametrize(
+    ("media", "given_pixels"),
+    [
+        (lambda: [fresh(), fresh(), fresh()], PIXELS_OF_VIDEOS),
+        (lambda: [image(next(_seeds)) for _ in range(3)], PIXELS_OF_IMAGES),
+    ],
+    ids=["videos", "images"],
+)
+def test_features_are_of_use_in_another_order(loaded: Loaded, media: Any, given_pixels: set[str]) -> None:
+    """And beside others: the tower looks at what is new, alone."""
+    one, two, three = media()
+    ask(loaded, loaded.messages([one, two]))
+    for shown, known, new in (([two, one], 2, 0), ([three, two], 1, 1)):
+        messages = loaded.messages(shown, "What is there?")
+        answer = ask(loaded, messages)
+        assert list(answer.said.tokens) == alone(loaded, messages)
+        use = answer.feature_cache
+        assert use is not None
+        each = len(one.images) if isinstance(one, Frames) and not loaded.tested.video else 1
+        found = (use.known, use.computed, use.unused is None)
+        assert found == ((0, 0, False) if loaded.tested.name in given_pixels else (known * each, new * each, True)), use
+
+
 def test_several_questions_at_once(loaded: Loaded) -> None:
     shown = [fresh(), fresh()]
     questions = [loaded.messages(shown, words) for words in ("What moves?", "Is the square red?", "Left?")]

@@ -13,6 +13,7 @@ from typing import Any
 from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, VideoToolError
 from video_tool.model_options import DeviceMap, ModelOptions
 from video_tool.models.failures import first_line, is_out_of_memory, let_go
+from video_tool.models.feature_cache import FeatureCache
 from video_tool.models.fitting import model_too_large
 from video_tool.models.hardware import Hardware, choose_hardware
 from video_tool.models.hub import Files, find_adapter, find_checkpoint
@@ -41,6 +42,7 @@ class Loaded:
         device_map: the device of each module, when it is spread over several.
         lock: held by whoever has it generate.
         prefixes: keys and values of earlier prompts, for whoever holds the lock.
+        features: what the vision tower made of earlier videos and images, likewise.
         processor_lock: held by whoever has the processor work: tokenizers are no friends of threads.
     """
 
@@ -52,6 +54,7 @@ class Loaded:
     device_map: dict[str, str] | None
     lock: threading.Lock = field(default_factory=threading.Lock)
     prefixes: PrefixCache = field(default_factory=PrefixCache)
+    features: FeatureCache = field(default_factory=FeatureCache)
     processor_lock: threading.RLock = field(default_factory=threading.RLock)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from video_tool.answer import PrefixCacheUse
+from video_tool.answer import FeatureCacheUse, PrefixCacheUse
+from video_tool.models.feature_cache import FeatureCache
 from video_tool.models.free_memory import free_bytes
 from video_tool.models.prefix_cache import Layer, PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys, prefix_keys
 from video_tool.models.preprocessing import Preprocessor
+from video_tool.models.vision import PIXELS, Seen, VisionEncoder
 from video_tool.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Prefill:
             its own.
         unused: why nothing is kept for later prompts; None where it is.
         position_ids: where each of its tokens is, (…, 1, tokens); None where the model is not told.
+        seen: what it is given of the videos and images that it has not read yet.
     """
 
     arguments: dict[str, Any]
@@ -49,6 +52,7 @@ class Prefill:
     cache: Any = None
     unused: str | None = None
     position_ids: torch.Tensor | None = None
+    seen: Seen = field(default_factory=lambda: Seen({}))
 
 
 class Prefiller:
@@ -60,33 +64,56 @@ class Prefiller:
     Args:
         model: of Transformers, on its device.
         preprocessor: makes its inputs.
+        vision: has its vision tower look at videos and images.
         prefixes: what is kept of the prompts before; all who use the weights share it.
+        features: what is kept of videos and images, likewise.
         device: where inputs go.
-        budget: most bytes that are kept; None for a share of the memory that is free.
+        budget: most bytes that are kept of prompts; None for a share of the memory that is free.
 
     Attributes:
         unfit: why the model is given every prompt whole; None where it need not be.
     """
 
     def __init__(
-        self, model: Any, preprocessor: Preprocessor, prefixes: PrefixCache, device: torch.device, budget: int | None
+        self,
+        model: Any,
+        preprocessor: Preprocessor,
+        vision: VisionEncoder,
+        prefixes: PrefixCache,
+        features: FeatureCache,
+        device: torch.device,
+        budget: int | None,
     ) -> None:
-        self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
+        self._model, self._preprocessor, self._vision = model, preprocessor, vision
+        self._prefixes, self._features = prefixes, features
         self._device, self._budget = device, budget
         self.unfit = why_unfit(model)
+
+    def encode(self, prompt: Prompt) -> Any:
+        """What `begin` is given for a prompt: its words alone where that does, else all that the processor makes of it.
+
+        Raises as `Preprocessor.encode` does.
+        """
+        words = self._vision.expander.expand(prompt)
+        if words is not None:
+            return words.to(self._device)
+        inputs = self._preprocessor.encode(prompt, self._device, self._model.dtype)
+        self._vision.expander.learn(prompt, inputs)
+        return inputs
 
     def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
         """What the model is given for a prompt.
 
         Args:
             prompt: what was asked.
-            inputs: all that was made of it, on the model's device.
+            inputs: what `encode` made of it.
             seeded: whether tokens are drawn so that they can be drawn again: then nothing depends on earlier questions.
         """
         keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
         unused = self.unfit or _steered(inputs)
         if unused is not None:
-            return Prefill(dict(inputs), keys, unused=unused)
+            seen = self._vision.see(prompt, keys, inputs, 0, seeded=seeded)
+            return Prefill(self._whole(prompt, inputs, seen), keys, unused=unused, seen=seen)
         positions = self._positions(inputs)
         off = "prefix_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
         if off is None:
@@ -96,9 +123,10 @@ class Prefiller:
                 self._prefixes.hits += 1
                 return prefill
             self._prefixes.misses += 1
+        seen = self._vision.see(prompt, keys, inputs, 0, seeded=seeded)
         cache = _cache(self._model)
-        arguments = {**inputs, "past_key_values": cache}
-        return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"))
+        arguments = {**self._whole(prompt, inputs, seen), "past_key_values": cache}
+        return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"), seen)
 
     def beside(self, prompt: Prompt, inputs: Mapping[str, Any]) -> Prefill:
         """A prompt that goes on from another one in hand; what it shows is not looked at again. Arguments as above."""
@@ -154,6 +182,25 @@ class Prefiller:
             tokens=prefill.tokens, hits=found.hits, misses=found.misses, bytes=found.bytes, unused=prefill.unused
         )
 
+    def use_of_features(self, prefill: Prefill) -> FeatureCacheUse:
+        """The same of what it shows."""
+        found, seen = self._features, prefill.seen
+        return FeatureCacheUse(
+            known=seen.known,
+            computed=seen.computed,
+            hits=found.hits,
+            misses=found.misses,
+            bytes=found.bytes,
+            unused=seen.unused,
+        )
+
+    def forget(self) -> bool:
+        """Lets go of all that is kept; whether there was anything."""
+        anything = bool(self._prefixes.bytes or self._features.bytes)
+        self._prefixes.clear()
+        self._features.clear()
+        return anything
+
     def _continued(
         self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, positions: Mapping[str, Any]
     ) -> Prefill | None:
@@ -161,13 +208,23 @@ class Prefiller:
         cut = keys.cut(self._prefixes.shared(keys.tokens))
         if not any(stop <= cut for start, stop in keys.blocks if start < stop):
             return None  # a few words alone
-        rest = self._media_behind(cut, prompt, inputs, keys)
+        seen = self._vision.see(prompt, keys, inputs, cut, seeded=False)
+        rest = self._media_behind(cut, prompt, inputs, keys) if seen.outputs is None else _given(seen.outputs)
         if rest is None:
             return None
         cache = _cache(self._model, self._prefixes.take(keys.tokens[:cut]))
         whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
         arguments = {**whole, **positions, **rest, "past_key_values": cache}
-        return Prefill(arguments, keys, cut, cache, None, positions.get("position_ids"))
+        return Prefill(arguments, keys, cut, cache, None, positions.get("position_ids"), seen)
+
+    def _whole(self, prompt: Prompt, inputs: Mapping[str, Any], seen: Seen) -> dict[str, Any]:
+        """What the model is given that knows nothing of a prompt."""
+        if seen.outputs is not None:
+            return {name: value for name, value in inputs.items() if name not in PIXELS} | _given(seen.outputs)
+        if PIXELS & inputs.keys():
+            return dict(inputs)
+        media = self._preprocessor.encode_media(prompt.images, prompt.videos, self._device, self._model.dtype)
+        return {**media, **inputs}
 
     def _media_behind(
         self, cut: int, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys
@@ -177,8 +234,6 @@ class Prefiller:
         None where the processor makes others of these alone than of all.
         """
         images, videos = keys.media_before(cut)
-        if (images, videos) == (len(prompt.images), len(prompt.videos)):
-            return {}
         alone = self._preprocessor.encode_media(
             prompt.images[images:], prompt.videos[videos:], self._device, self._model.dtype
         )
@@ -186,6 +241,8 @@ class Prefiller:
         if family.visual(alone["input_ids"]) != family.visual(inputs["input_ids"][:, cut:]):
             return None
         rest = {name: value for name, value in alone.items() if name not in _PER_TOKEN}
+        if not PIXELS & inputs.keys():  # the words alone: pictures are made of these, and of no others
+            return rest
         return rest if all(_ends_with(inputs.get(name), value) for name, value in rest.items()) else None
 
     def _positions(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -225,6 +282,11 @@ def why_unfit(model: Any) -> str | None:
 def _steered(inputs: Mapping[str, Any]) -> str | None:
     """Why this prompt can't be divided: which kind each token is of steers what it attends to, behind it, too."""
     return "the model's attention looks ahead" if "token_type_ids" in inputs else None
+
+
+def _given(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model takes for what its vision tower has looked at already."""
+    return {"mm_encoder_outputs": dict(outputs)} if outputs else {}
 
 
 def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:

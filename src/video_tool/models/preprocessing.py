@@ -15,7 +15,7 @@ from video_tool.errors import CheckpointError
 from video_tool.frames import Frames
 from video_tool.models.context import ContextWindow
 from video_tool.models.families import family_of
-from video_tool.models.resizing import frame_size
+from video_tool.models.resizing import frame_size, takes_apart
 from video_tool.prompt import Message, Prompt, build_prompt, find_kind, has_template
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Preprocessor:
         kind: how the model wants to be asked.
         context_tokens: what prompt and answer may have together; None when the model does not say.
         frame_size: the size to which it resizes every frame, when it does nothing else before it scales the pixels.
+        apart: whether it makes the same of an image whatever is beside it, and as many pixels of every one.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Preprocessor:
                 hint="Ask it as one: leave out kind, or give kind='base'.",
             )
         self.kind: ModelKind = kind or find_kind(processor)
-        self.frame_size = frame_size(processor) if self.family.style.takes == "images" else None
+        images = self.family.style.takes == "images"
+        self.frame_size = frame_size(processor) if images else None
+        self.apart = self.frame_size is not None or (images and takes_apart(processor))
         self.context_tokens: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
         self._window = ContextWindow(self.family, self.context_tokens, self.prompt)
 
@@ -121,6 +124,11 @@ class Preprocessor:
         with acquire(self._lock):
             inputs = self.family.encode_media(images, videos)
         return self._placed(inputs, device, dtype)
+
+    def encode_words(self, text: str) -> Any:
+        """The same for words without media, on the CPU."""
+        with acquire(self._lock):
+            return self.family.encode_words(text)
 
     @staticmethod
     def _placed(inputs: Any, device: torch.device | str, dtype: torch.dtype | None) -> Any:

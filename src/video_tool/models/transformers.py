@@ -9,7 +9,7 @@ from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from video_tool.answer import ModelInfo, PrefixCacheUse, TokenLogprob, Usage
+from video_tool.answer import FeatureCacheUse, ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.cancellation import acquire, check
 from video_tool.errors import CancelledError, DeadlineError, ModelError, OutOfMemoryError
 from video_tool.model_options import ModelOptions
@@ -26,6 +26,7 @@ from video_tool.models.options import generate_arguments
 from video_tool.models.prefilling import Prefill, Prefiller, without_cache
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
+from video_tool.models.vision import VisionEncoder
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.prompt import Message, Prompt
@@ -60,7 +61,7 @@ def _one_at_a_time(
                 empty_caches()
                 raise
             except OutOfMemoryError as error:
-                self.prefixes.clear()
+                self.forget()
                 let_go(error)
                 del self, args, kwargs  # this frame is the error's, too: who keeps it must not keep the weights
                 raise
@@ -78,6 +79,7 @@ class TransformersModel:
         plugins: the distributions whose families are asked; None for all.
         prefix_cache_bytes: most bytes that are kept for prompts that begin as earlier ones; None for a share of what
             is free.
+        feature_cache_bytes: most bytes that are kept for prompts that show what earlier ones did, likewise.
 
     Raises as `loading.load` does.
     """
@@ -89,15 +91,22 @@ class TransformersModel:
         on_progress: OnProgress = ignore_progress,
         plugins: Sequence[str] | None = None,
         prefix_cache_bytes: int | None = None,
+        feature_cache_bytes: int | None = None,
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
-        self._model, self.alone, self.prefixes = loaded.model, loaded.lock, loaded.prefixes
+        self._model, self.alone = loaded.model, loaded.lock
         self._heeding = Heeding(loaded.model, compiled=options.compile)
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
-        self._prefiller = Prefiller(self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes)
+        features, device = loaded.features, loaded.device
+        vision = VisionEncoder(
+            self._model, self.preprocessor, features, device, feature_cache_bytes, self._heeding.prefills
+        )
+        self._prefiller = Prefiller(
+            self._model, self.preprocessor, vision, loaded.prefixes, features, device, prefix_cache_bytes
+        )
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
             id=str(model),
@@ -118,6 +127,10 @@ class TransformersModel:
     def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         """Raises as `generate` does, short of encoding and generating."""
         self.preprocessor.check_length(messages, self._new_tokens(options))
+
+    def forget(self) -> bool:
+        """Lets go of what is kept for later questions; whether there was anything."""
+        return self._prefiller.forget()
 
     @_one_at_a_time
     def generate(
@@ -143,7 +156,7 @@ class TransformersModel:
         asked = time.perf_counter()
         preprocessor = self.preprocessor
         prompt = preprocessor.prompt(messages)
-        inputs = preprocessor.encode(prompt, self._loaded.device, self._model.dtype)
+        inputs = self._prefiller.encode(prompt)
         tokens = inputs["input_ids"].shape[1]
         preprocessor.check_length(messages, self._new_tokens(options), tokens)
         visual = preprocessor.family.visual(inputs["input_ids"])
@@ -157,21 +170,20 @@ class TransformersModel:
                 on_text(text)
 
         try:
-            said, spared = self._answer(prompt, inputs, options, on_progress, on_text and tell)
+            said, prefixes, features = self._answer(prompt, inputs, options, on_progress, on_text and tell)
         except OutOfMemoryError as error:
-            if any(told) or not self.prefixes.bytes:
-                raise
             # what is kept for later questions never stands in the way of this one
-            self.prefixes.clear()
+            if any(told) or not self.forget():
+                raise
             let_go(error)
-            said, spared = self._answer(prompt, inputs, options, on_progress, on_text)
+            said, prefixes, features = self._answer(prompt, inputs, options, on_progress, on_text)
         usage = Usage(visual_tokens=visual, text_tokens=tokens - visual, new_tokens=len(said.tokens))
         seconds = encoded - asked, time.perf_counter() - encoded
-        return Generation(said, usage, *seconds, spared)
+        return Generation(said, usage, *seconds, prefixes, features)
 
     def _answer(
         self, prompt: Prompt, inputs: Any, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None
-    ) -> tuple[Said, PrefixCacheUse]:
+    ) -> tuple[Said, PrefixCacheUse, FeatureCacheUse]:
         tokens = inputs["input_ids"].shape[1]
         with self._typed_errors(tokens):
             seeded = options.temperature > 0 and options.seed is not None
@@ -183,7 +195,7 @@ class TransformersModel:
             check()
             listener = Listener(self._tokenizer, tokens, options, self.info.id, on_progress, on_text, constraint)
             said = self._say(prefill, options, listener, constraint)
-        return said, self._prefiller.use(prefill)
+        return said, self._prefiller.use(prefill), self._prefiller.use_of_features(prefill)
 
     @_one_at_a_time
     def generate_many(
@@ -202,10 +214,11 @@ class TransformersModel:
         for messages in conversations:
             began = time.perf_counter()
             prompt = preprocessor.prompt(messages)
-            inputs = preprocessor.encode(prompt, self._loaded.device, self._model.dtype)
+            inputs = self._prefiller.encode(prompt)
             preprocessor.check_length(messages, self._new_tokens(options), inputs["input_ids"].shape[1])
             begin = self._prefiller.beside if prefills else self._prefiller.begin
-            prefills.append(begin(prompt, inputs))
+            with self._typed_errors(inputs["input_ids"].shape[1]):
+                prefills.append(begin(prompt, inputs))
             spent.append(time.perf_counter() - began)
         cut = shared_beginning(prefills)
         if cut is None or prefills[0].cache is None:
@@ -220,7 +233,8 @@ class TransformersModel:
             text = len(prefill.keys.tokens) - visual
             usage = Usage(visual_tokens=visual, text_tokens=text, new_tokens=len(words.tokens))
             use = self._prefiller.use(prefills[0]).model_copy(update={"tokens": cut} if number else {})
-            found.append(Generation(words, usage, spent[number], seconds, use))
+            features = self._prefiller.use_of_features(prefill)
+            found.append(Generation(words, usage, spent[number], seconds, use, features))
         return found
 
     def _say_many(
