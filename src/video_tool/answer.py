@@ -90,6 +90,10 @@ class Usage(Record):
         "null where a server tells none."
     )
     new_tokens: int | None = Field(description="Tokens generated; null where a server does not tell.")
+    unreduced_visual_tokens: int | None = Field(
+        default=None,
+        description="With visual_tokens, how many visual tokens there would have been without; else null.",
+    )
 
 
 class Timings(Record):
@@ -164,7 +168,8 @@ class Plan(Record):
     videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
     images: int = Field(description="How many images besides.")
     prompt_tokens: int | None = Field(
-        description="Tokens of the prompt, about; null where a server makes them, or the model is not on this machine."
+        description="Tokens of the prompt, about, visual_tokens left aside; null where a server makes them, or the "
+        "model is not on this machine."
     )
     context_tokens: int | None = Field(description="Tokens that prompt and answer may have; null when not known.")
     max_frames: int | None = Field(

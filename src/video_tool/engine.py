@@ -22,6 +22,7 @@ from video_tool.models import (
     OnText,
     Preprocessor,
     VideoLanguageModel,
+    check_foreign_generation,
     check_generation,
     check_grammar,
     check_remote_generation,
@@ -354,7 +355,9 @@ class VideoQA:
         check_generation(options)
         if isinstance(self.options, RemoteOptions):
             check_remote_generation(options)
-        elif isinstance(self.options, ModelOptions) and options.response_format is not None:
+        elif isinstance(self.options, PluginOptions):
+            check_foreign_generation(options)
+        elif options.response_format is not None:
             check_grammar(options.response_format)
 
     def load(self) -> float:

@@ -3,7 +3,7 @@
 from video_tool.models.backends import find_backend
 from video_tool.models.base import BatchModel, Generation, OnText, VideoLanguageModel
 from video_tool.models.holding import HeldModel, InUse
-from video_tool.models.options import check_generation, check_remote_generation
+from video_tool.models.options import check_foreign_generation, check_generation, check_remote_generation
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import check_grammar
 
@@ -15,6 +15,7 @@ __all__ = [
     "OnText",
     "Preprocessor",
     "VideoLanguageModel",
+    "check_foreign_generation",
     "check_generation",
     "check_grammar",
     "check_remote_generation",

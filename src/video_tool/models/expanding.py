@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from video_tool.models.families.counting import noise
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.prompt import Prompt
 
@@ -43,7 +44,7 @@ class Expander:
         tokens, odd = divmod(self._preprocessor.family.visual(inputs["input_ids"]), images)
         self._possible = not odd and {*inputs} <= _WORDS | self._others
         if self._possible:
-            words = self._written(prompt, tokens)
+            words = self.written(prompt, [tokens] * images)
             self._possible = words.keys() <= {*inputs} and all(
                 torch.equal(inputs[name].cpu(), value) for name, value in words.items()
             )
@@ -53,11 +54,21 @@ class Expander:
         """What the processor makes of the words of a prompt with images; None where that is not known."""
         if self.tokens is None or not prompt.images:
             return None
-        words = self._written(prompt, self.tokens)
+        words = self.written(prompt, [self.tokens] * len(prompt.images))
         sizes = [(image.shape[0], image.shape[1]) for image in prompt.images]
         family = self._preprocessor.family
         return words if family.visual(words["input_ids"]) == family.visual_tokens(sizes, []) else None
 
-    def _written(self, prompt: Prompt, tokens: int) -> Any:
+    def probed(self) -> int | None:
+        """How many tokens stand for one image, learned from noise where no prompt has told it yet."""
+        if self.tokens is None and self._possible:
+            prompt = Prompt(self._preprocessor.family.style.image_token, (noise(64, 64),))
+            self.learn(prompt, self._preprocessor.encode(prompt))
+        return self.tokens
+
+    def written(self, prompt: Prompt, counts: Sequence[int]) -> Any:
+        """The words of a prompt with so many tokens for each of its images, on the CPU."""
         token = self._preprocessor.family.style.image_token
-        return self._preprocessor.encode_words(prompt.text.replace(token, token * tokens))
+        first, *rest = prompt.text.split(token)
+        text = first + "".join(token * count + part for count, part in zip(counts, rest, strict=True))
+        return self._preprocessor.encode_words(text)

@@ -15,8 +15,10 @@ from video_tool.models.free_memory import free_bytes
 from video_tool.models.prefix_cache import Layer, PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys, prefix_keys
 from video_tool.models.preprocessing import Preprocessor
+from video_tool.models.reducing import Reduction
 from video_tool.models.vision import PIXELS, Seen, VisionEncoder
 from video_tool.prompt import Prompt
+from video_tool.question import VisualTokens
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +31,24 @@ _HALF = 0.5
 
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
 """What processors make for each token of the whole prompt, and models take for the whole though they know part."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt as tokens.
+
+    Attributes:
+        inputs: what the processor makes of it, on the model's device; or its words alone, where these were known.
+        reduction: which of its visual tokens it has kept; None for all.
+    """
+
+    inputs: Any
+    reduction: Reduction | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many there are."""
+        return int(self.inputs["input_ids"].shape[1])
 
 
 @dataclass
@@ -89,48 +109,59 @@ class Prefiller:
         self._device, self._budget = device, budget
         self.unfit = why_unfit(model)
 
-    def encode(self, prompt: Prompt) -> Any:
-        """What `begin` is given for a prompt: its words alone where that does, else all that the processor makes of it.
+    def encode(self, prompt: Prompt, visual_tokens: VisualTokens) -> Encoded:
+        """A prompt as tokens, with its pixels where these are needed in any case.
 
-        Raises as `Preprocessor.encode` does.
+        Raises as `Preprocessor.encode` does, and a `QuestionError` where the model does not allow `visual_tokens`.
         """
+        if visual_tokens == "all" or not prompt.images:
+            return Encoded(self._encoded(prompt))
+        whole: Mapping[str, Any] = {} if visual_tokens == "pooled" else self._with_pixels(prompt)
+        reduction = self._vision.reducer.reduction(prompt, visual_tokens, whole.get("pixel_values"))
+        words = self._vision.expander.written(prompt, reduction.counts).to(self._device)
+        return Encoded({**whole, **words}, reduction)
+
+    def _encoded(self, prompt: Prompt) -> Any:
         words = self._vision.expander.expand(prompt)
         if words is not None:
             return words.to(self._device)
+        return self._with_pixels(prompt)
+
+    def _with_pixels(self, prompt: Prompt) -> Any:
         inputs = self._preprocessor.encode(prompt, self._device, self._model.dtype)
         self._vision.expander.learn(prompt, inputs)
         return inputs
 
-    def begin(self, prompt: Prompt, inputs: Mapping[str, Any], *, seeded: bool = False) -> Prefill:
+    def begin(self, prompt: Prompt, encoded: Encoded, *, seeded: bool = False) -> Prefill:
         """What the model is given for a prompt.
 
         Args:
             prompt: what was asked.
-            inputs: what `encode` made of it.
+            encoded: what `encode` made of it.
             seeded: whether tokens are drawn so that they can be drawn again: then nothing depends on earlier questions.
         """
-        keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
+        inputs, keys = encoded.inputs, self._keys(prompt, encoded)
         unused = self.unfit or _steered(inputs)
         if unused is not None:
-            seen = self._vision.see(prompt, keys, inputs, 0, seeded=seeded)
+            seen = self._vision.see(prompt, keys, inputs, 0, encoded.reduction, seeded=seeded)
             return Prefill(self._whole(prompt, inputs, seen), keys, unused=unused, seen=seen)
         positions = self._positions(inputs)
         off = "prefix_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
         if off is None:
             self._prefixes.trim(self._room())
-            prefill = self._continued(prompt, inputs, keys, positions)
+            prefill = self._continued(prompt, encoded, keys, positions)
             if prefill is not None:
                 self._prefixes.hits += 1
                 return prefill
             self._prefixes.misses += 1
-        seen = self._vision.see(prompt, keys, inputs, 0, seeded=seeded)
+        seen = self._vision.see(prompt, keys, inputs, 0, encoded.reduction, seeded=seeded)
         cache = _cache(self._model)
         arguments = {**self._whole(prompt, inputs, seen), "past_key_values": cache}
         return Prefill(arguments, keys, 0, cache, off, positions.get("position_ids"), seen)
 
-    def beside(self, prompt: Prompt, inputs: Mapping[str, Any]) -> Prefill:
+    def beside(self, prompt: Prompt, encoded: Encoded) -> Prefill:
         """A prompt that goes on from another one in hand; what it shows is not looked at again. Arguments as above."""
-        keys = prefix_keys(inputs["input_ids"], prompt, self._preprocessor.family)
+        inputs, keys = encoded.inputs, self._keys(prompt, encoded)
         positions = self._positions(inputs)
         whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
         return Prefill(whole, keys, position_ids=positions.get("position_ids"))
@@ -202,13 +233,14 @@ class Prefiller:
         return anything
 
     def _continued(
-        self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, positions: Mapping[str, Any]
+        self, prompt: Prompt, encoded: Encoded, keys: PrefixKeys, positions: Mapping[str, Any]
     ) -> Prefill | None:
         """What follows after the longest beginning that is known; None where there is none to speak of."""
+        inputs = encoded.inputs
         cut = keys.cut(self._prefixes.shared(keys.tokens))
         if not any(stop <= cut for start, stop in keys.blocks if start < stop):
             return None  # a few words alone
-        seen = self._vision.see(prompt, keys, inputs, cut, seeded=False)
+        seen = self._vision.see(prompt, keys, inputs, cut, encoded.reduction, seeded=False)
         rest = self._media_behind(cut, prompt, inputs, keys) if seen.outputs is None else _given(seen.outputs)
         if rest is None:
             return None
@@ -244,6 +276,9 @@ class Prefiller:
         if not PIXELS & inputs.keys():  # the words alone: pictures are made of these, and of no others
             return rest
         return rest if all(_ends_with(inputs.get(name), value) for name, value in rest.items()) else None
+
+    def _keys(self, prompt: Prompt, encoded: Encoded) -> PrefixKeys:
+        return prefix_keys(encoded.inputs["input_ids"], prompt, self._preprocessor.family, encoded.reduction)
 
     def _positions(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Where each token of the whole prompt is, as `generate` finds it before anything is known: models whose

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,19 +72,26 @@ class Preprocessor:
         with acquire(self._lock):
             return build_prompt(self.family.arrange(messages), self.processor, self.family.style, self.kind)
 
-    def check_length(self, messages: Sequence[Message], new: int, tokens: int | None = None) -> None:
+    def check_length(
+        self,
+        messages: Sequence[Message],
+        new: int,
+        tokens: int | None = None,
+        fewer: Callable[[Prompt], int] = lambda _: 0,
+    ) -> None:
         """Refuses what does not fit into the model's context. Of frames, number and size alone is looked at.
 
         Args:
             messages: the conversation.
             new: tokens that the answer may have.
             tokens: how many the prompt has, when that is known already.
+            fewer: by how many tokens a prompt is shorter than what the processor makes of it.
 
         Raises:
             ContextLengthError: more tokens than the model can hold, or more frames of a video than it takes.
         """
         with acquire(self._lock):
-            self._window.check(messages, new, tokens)
+            self._window.check(messages, new, tokens, fewer)
 
     def estimate(self, messages: Sequence[Message]) -> int:
         """About how many tokens a conversation has. Of frames, number and size alone is looked at."""

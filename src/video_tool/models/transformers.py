@@ -23,7 +23,7 @@ from video_tool.models.listening import Listener
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
-from video_tool.models.prefilling import Prefill, Prefiller, without_cache
+from video_tool.models.prefilling import Encoded, Prefill, Prefiller, without_cache
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vision import VisionEncoder
@@ -101,11 +101,11 @@ class TransformersModel:
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
         features, device = loaded.features, loaded.device
-        vision = VisionEncoder(
+        self._vision = VisionEncoder(
             self._model, self.preprocessor, features, device, feature_cache_bytes, self._heeding.prefills
         )
         self._prefiller = Prefiller(
-            self._model, self.preprocessor, vision, loaded.prefixes, features, device, prefix_cache_bytes
+            self._model, self.preprocessor, self._vision, loaded.prefixes, features, device, prefix_cache_bytes
         )
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
@@ -126,7 +126,8 @@ class TransformersModel:
 
     def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         """Raises as `generate` does, short of encoding and generating."""
-        self.preprocessor.check_length(messages, self._new_tokens(options))
+        fewer = self._vision.reducer.fewer(options.visual_tokens)
+        self.preprocessor.check_length(messages, self._new_tokens(options), fewer=fewer)
 
     def forget(self) -> bool:
         """Lets go of what is kept for later questions; whether there was anything."""
@@ -146,7 +147,8 @@ class TransformersModel:
             PlaceholderError: template or processor lost videos or images on the way.
             PromptError: the chat template has no place for a system prompt or for earlier turns, or the model does not
                 take such videos, or not together.
-            QuestionError: words can't be kept from being read as tokens, or the schema can't be enforced.
+            QuestionError: words can't be kept from being read as tokens, the schema can't be enforced, or the model
+                does not allow fewer visual tokens.
             StructuredOutputError: the model's tokenizer can't spell what the schema asks for.
             CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
@@ -156,10 +158,9 @@ class TransformersModel:
         asked = time.perf_counter()
         preprocessor = self.preprocessor
         prompt = preprocessor.prompt(messages)
-        inputs = self._prefiller.encode(prompt)
-        tokens = inputs["input_ids"].shape[1]
-        preprocessor.check_length(messages, self._new_tokens(options), tokens)
-        visual = preprocessor.family.visual(inputs["input_ids"])
+        inputs = self._prefiller.encode(prompt, options.visual_tokens)
+        fewer = self._vision.reducer.fewer(options.visual_tokens)
+        preprocessor.check_length(messages, self._new_tokens(options), inputs.tokens, fewer)
         encoded = time.perf_counter()
         check()
         told: list[str] = []
@@ -177,14 +178,19 @@ class TransformersModel:
                 raise
             let_go(error)
             said, prefixes, features = self._answer(prompt, inputs, options, on_progress, on_text)
-        usage = Usage(visual_tokens=visual, text_tokens=tokens - visual, new_tokens=len(said.tokens))
+        usage = self._usage(inputs, said)
         seconds = encoded - asked, time.perf_counter() - encoded
         return Generation(said, usage, *seconds, prefixes, features)
 
     def _answer(
-        self, prompt: Prompt, inputs: Any, options: GenerationOptions, on_progress: OnProgress, on_text: OnText | None
+        self,
+        prompt: Prompt,
+        inputs: Encoded,
+        options: GenerationOptions,
+        on_progress: OnProgress,
+        on_text: OnText | None,
     ) -> tuple[Said, PrefixCacheUse, FeatureCacheUse]:
-        tokens = inputs["input_ids"].shape[1]
+        tokens = inputs.tokens
         with self._typed_errors(tokens):
             seeded = options.temperature > 0 and options.seed is not None
             prefill = self._prefiller.begin(prompt, inputs, seeded=seeded)
@@ -210,14 +216,17 @@ class TransformersModel:
             return None
         preprocessor, asked = self.preprocessor, time.perf_counter()
         prefills: list[Prefill] = []
+        encoded: list[Encoded] = []
         spent: list[float] = []
+        fewer = self._vision.reducer.fewer(options.visual_tokens)
         for messages in conversations:
             began = time.perf_counter()
             prompt = preprocessor.prompt(messages)
-            inputs = self._prefiller.encode(prompt)
-            preprocessor.check_length(messages, self._new_tokens(options), inputs["input_ids"].shape[1])
+            inputs = self._prefiller.encode(prompt, options.visual_tokens)
+            encoded.append(inputs)
+            preprocessor.check_length(messages, self._new_tokens(options), inputs.tokens, fewer)
             begin = self._prefiller.beside if prefills else self._prefiller.begin
-            with self._typed_errors(inputs["input_ids"].shape[1]):
+            with self._typed_errors(inputs.tokens):
                 prefills.append(begin(prompt, inputs))
             spent.append(time.perf_counter() - began)
         cut = shared_beginning(prefills)
@@ -229,9 +238,7 @@ class TransformersModel:
         seconds = time.perf_counter() - asked - sum(spent)
         found: list[Generation] = []
         for number, (prefill, words) in enumerate(zip(prefills, said, strict=True)):
-            visual = preprocessor.family.visual(prefill.arguments["input_ids"])
-            text = len(prefill.keys.tokens) - visual
-            usage = Usage(visual_tokens=visual, text_tokens=text, new_tokens=len(words.tokens))
+            usage = self._usage(encoded[number], words)
             use = self._prefiller.use(prefills[0]).model_copy(update={"tokens": cut} if number else {})
             features = self._prefiller.use_of_features(prefill)
             found.append(Generation(words, usage, spent[number], seconds, use, features))
@@ -279,6 +286,15 @@ class TransformersModel:
         # Transformers may have looked a token further than the end
         told = tuple(logprobs[: len(new)])
         return Said(listener.text, new, "stop" if said_all else listener.stopped or "length", logprobs=told)
+
+    def _usage(self, inputs: Encoded, said: Said) -> Usage:
+        visual = self.preprocessor.family.visual(inputs.inputs["input_ids"])
+        return Usage(
+            visual_tokens=visual,
+            text_tokens=inputs.tokens - visual,
+            new_tokens=len(said.tokens),
+            unreduced_visual_tokens=inputs.reduction and inputs.reduction.whole,
+        )
 
     def _new_tokens(self, options: GenerationOptions) -> int:
         return longest_choice(self._tokenizer, options.choices) if options.choices else options.max_new_tokens

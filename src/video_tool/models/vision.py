@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from inspect import signature
 from itertools import pairwise
@@ -18,6 +19,7 @@ from video_tool.models.features import Features, apart, together
 from video_tool.models.free_memory import free_bytes
 from video_tool.models.prefix_keys import PrefixKeys
 from video_tool.models.preprocessing import Preprocessor
+from video_tool.models.reducing import Reducer, Reduction
 from video_tool.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -74,6 +76,10 @@ class VisionEncoder:
         device: where inputs go.
         budget: most bytes that are kept; None for a share of the memory that is free.
         heeding: for a block in which the tower works: it ends there when the work around is to stop.
+
+    Attributes:
+        expander: writes out the words of prompts with images.
+        reducer: makes prompts shorter.
     """
 
     def __init__(
@@ -93,8 +99,18 @@ class VisionEncoder:
         self._proven: set[Kind] = set()
         taken = self._taken("image") if _counts_plainly(model) else ()
         self.expander = Expander(preprocessor, taken)
+        self.reducer = Reducer(model, self.expander, encodes="image" in self._encoders)
 
-    def see(self, prompt: Prompt, keys: PrefixKeys, inputs: Mapping[str, Any], behind: int, *, seeded: bool) -> Seen:
+    def see(
+        self,
+        prompt: Prompt,
+        keys: PrefixKeys,
+        inputs: Mapping[str, Any],
+        behind: int,
+        reduction: Reduction | None,
+        *,
+        seeded: bool,
+    ) -> Seen:
         """The features of the videos and images behind a place.
 
         Args:
@@ -102,6 +118,7 @@ class VisionEncoder:
             keys: what its tokens stand for.
             inputs: all that was made of it, on the model's device; or its words alone, where these were known.
             behind: a token, not amid a video or image.
+            reduction: which of its visual tokens it has kept; None for all.
             seeded: whether nothing may depend on earlier questions.
 
         Raises:
@@ -115,26 +132,27 @@ class VisionEncoder:
             for kind, alone in _ALONE.items()
             if (chosen := [number for number in media if keys.media[number] == alone])
         }
-        unused = self._why_not(keys, kinds, seeded=seeded)
+        off = "feature_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
+        unused = self._why_not(keys, kinds) or (None if reduction else off)
         if unused is not None:
             return Seen(unused=unused)
         self._features.trim(self._room())
-        seen = Seen({})
+        # what is to be made fewer has to be had as features
+        features_of = partial(self._of, self._features if off is None else FeatureCache())
+        seen = Seen({}, unused=off)
         for kind, numbers in kinds.items():
-            found = self._of(kind, numbers, prompt, keys, inputs)
+            found = features_of(kind, numbers, prompt, keys, inputs)
             if isinstance(found, str):
                 return Seen(unused=found)
             features, computed = found
+            if reduction is not None:
+                features = [reduction.of(number, each) for number, each in zip(numbers, features, strict=True)]
             known = len(numbers) - computed
             outputs = {**(seen.outputs or {}), kind: together(features)}
-            seen = Seen(outputs, seen.known + known, seen.computed + computed)
+            seen = Seen(outputs, seen.known + known, seen.computed + computed, off)
         return seen
 
-    def _why_not(self, keys: PrefixKeys, kinds: Mapping[Kind, Sequence[int]], *, seeded: bool) -> str | None:
-        if self._budget == 0:
-            return "feature_cache_bytes is 0"
-        if seeded:
-            return "a seed is given"
+    def _why_not(self, keys: PrefixKeys, kinds: Mapping[Kind, Sequence[int]]) -> str | None:
         if not keys.digests:
             return "there is no telling whose tokens are whose"
         if not kinds.keys() <= self._encoders.keys():
@@ -142,12 +160,18 @@ class VisionEncoder:
         return next((self._unfit[kind] for kind in kinds if kind in self._unfit), None)
 
     def _of(
-        self, kind: Kind, numbers: Sequence[int], prompt: Prompt, keys: PrefixKeys, inputs: Mapping[str, Any]
+        self,
+        cache: FeatureCache,
+        kind: Kind,
+        numbers: Sequence[int],
+        prompt: Prompt,
+        keys: PrefixKeys,
+        inputs: Mapping[str, Any],
     ) -> tuple[list[Features], int] | str:
         """The features of these blocks, and of how many they had to be made; or why they can't be told apart."""
         company = self._company(prompt)
         names = {number: _key(kind, keys.digests[number], company) for number in numbers}
-        features = {name: found for name in {*names.values()} if (found := self._features.find(name)) is not None}
+        features = {name: found for name in {*names.values()} if (found := cache.find(name)) is not None}
         missing = {name: number for number, name in reversed(names.items()) if name not in features}
         if missing:
             order = sorted(missing, key=lambda name: missing[name])
@@ -156,7 +180,7 @@ class VisionEncoder:
                 return made
             for name, each in zip(order, made, strict=True):
                 features[name] = each
-                self._features.keep(name, each, self._room())
+                cache.keep(name, each, self._room())
         return [features[names[number]] for number in numbers], len(missing)
 
     def _made(
