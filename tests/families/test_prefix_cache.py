@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.families.loaded import Loaded, image, video
+from video_tool.errors import QuestionError
 from video_tool.frames import Frames
 from video_tool.models.base import Generation
 from video_tool.progress import ignore_progress
@@ -128,6 +129,19 @@ def test_features_are_of_use_in_another_order(loaded: Loaded, media: Any, given_
         each = len(one.images) if isinstance(one, Frames) and not loaded.tested.video else 1
         found = (use.known, use.computed, use.unused is None)
         assert found == ((0, 0, False) if loaded.tested.name in given_pixels else (known * each, new * each, True)), use
+
+
+@pytest.mark.parametrize("how", ["pooled", "changed"])
+def test_fewer_visual_tokens_or_a_refusal(loaded: Loaded, how: Any) -> None:
+    messages = loaded.messages([fresh(), fresh()])
+    options = GenerationOptions(max_new_tokens=4, visual_tokens=how)
+    if loaded.tested.name != "LLaVA-Interleave":
+        with pytest.raises(QuestionError, match="no square grid"):
+            loaded.ours.generate(messages, options, ignore_progress)
+        return
+    usage = loaded.ours.generate(messages, options, ignore_progress).usage
+    assert usage.unreduced_visual_tokens == ask(loaded, messages).usage.visual_tokens
+    assert how == "changed" or (usage.visual_tokens or 0) < (usage.unreduced_visual_tokens or 0)
 
 
 def test_several_questions_at_once(loaded: Loaded) -> None:

@@ -115,9 +115,7 @@ def test_slow_changes_are_not_lost() -> None:
     masks = changed(frames, 2, [12])
     assert [int(mask.sum()) for mask in masks] == [4, *[1] * 11]
     read = [number for number, mask in enumerate(masks) if mask[3]]
-    moved = changed(frames + torch.eye(28)[None, None] * 0, 2, [12])
-    assert all(map(torch.equal, masks, moved))
-    assert max(np.diff(read)) <= 3
+    assert read == [0, 3, 6, 9]
 
 
 def test_each_video_begins_whole_and_images_stay_whole(qa: VideoQA, still: Pixels) -> None:

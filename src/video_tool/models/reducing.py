@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _CHANGED = 0.1
 """Of a pixel as the model takes it, mostly from −1 to 1: how far a patch's pixels have to be, in the mean, from what it
-was last read as. It is VideoLLaMA3's threshold, https://arxiv.org/abs/2501.13106, which compares with the frame before:
-there, what changes slowly would never be read again. From −1 to 1 it is 13 of 255 levels, which codecs do not add to
-still pictures."""
+was last read as. VideoLLaMA3's pruner, https://arxiv.org/abs/2501.13106, has the measure and a default of 0.1. It compares
+with the frame before, so that what changes slowly is never read again, and Transformers' counts in levels of 255: hardly
+anything that went through a codec stays below. From −1 to 1, 0.1 is 13 levels; codecs add less to still pictures."""
 
 _POOLED = 2
 """Tokens along each side that become one, as in LLaVA-OneVision, https://arxiv.org/abs/2408.03326, and
@@ -95,9 +95,9 @@ class Reducer:
             QuestionError: the model does not allow it.
         """
         side = self._checked_side(how)
-        if how == "pooled" or pixels is None:
+        if how == "pooled":
             return Reduction(side, None, (_pooled_side(side) ** 2,) * len(prompt.images))
-        if {length // side for length in pixels.shape[2:]} != {self._patch}:
+        if pixels is None or {length // side for length in pixels.shape[2:]} != {self._patch}:
             raise self._refused(how)
         masks = changed(pixels, side, prompt.runs)
         kept = tuple(tuple(mask.nonzero().flatten().tolist()) for mask in masks)
