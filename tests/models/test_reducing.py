@@ -112,8 +112,10 @@ def test_slow_changes_are_not_lost() -> None:
     drift = torch.arange(12.0)[:, None, None, None] * 0.04
     frames = torch.zeros(12, 3, 28, 28)
     frames[..., 14:, 14:] = drift
+    frames[1::2, :, :14, :14] = 1
     masks = changed(frames, 2, [12])
-    assert [int(mask.sum()) for mask in masks] == [4, *[1] * 11]
+    assert all(mask[0] for mask in masks), "there is always something that changes more"
+    assert not any(mask[1] or mask[2] for mask in masks[1:])
     read = [number for number, mask in enumerate(masks) if mask[3]]
     assert read == [0, 3, 6, 9]
 

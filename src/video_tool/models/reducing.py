@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 _CHANGED = 0.1
 """Of a pixel as the model takes it, mostly from −1 to 1: how far a patch's pixels have to be, in the mean, from what it
-was last read as. VideoLLaMA3's pruner, https://arxiv.org/abs/2501.13106, has the measure and a default of 0.1. It compares
-with the frame before, so that what changes slowly is never read again, and Transformers' counts in levels of 255: hardly
-anything that went through a codec stays below. From −1 to 1, 0.1 is 13 levels; codecs add less to still pictures."""
+was last read as. VideoLLaMA3's pruner, https://arxiv.org/abs/2501.13106, has the measure and a default of 0.1. It
+compares with the frame before, so that what changes slowly is never read again, and Transformers' counts in levels of
+255: hardly anything that went through a codec stays below. From −1 to 1, 0.1 is 13 levels; codecs add less to still
+pictures."""
 
 _POOLED = 2
 """Tokens along each side that become one, as in LLaVA-OneVision, https://arxiv.org/abs/2408.03326, and
