@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.models.test_prefix_cache import kept, model, same, spared, watched
+from tests.models.test_prefix_cache import OFF, model, same, spared, watched
 from tests.models.test_transformers import image, video
 from tests.serving import serve_model
 from video_tool import CancelScope, Settings, VideoQA
@@ -23,13 +23,13 @@ ASKED: dict[str, Any] = {"num_frames": 4, "max_new_tokens": 10}
 def qa(checkpoint: Path) -> VideoQA:
     qa = VideoQA(checkpoint, device="cpu", dtype="float32")
     qa.load()
-    kept(qa).clear()
+    model(qa).forget()
     return qa
 
 
 @pytest.fixture
 def plain(checkpoint: Path) -> VideoQA:
-    return VideoQA(checkpoint, device="cpu", dtype="float32", settings=Settings(prefix_cache_bytes=0))
+    return VideoQA(checkpoint, device="cpu", dtype="float32", settings=OFF)
 
 
 @pytest.mark.parametrize(("videos", "images"), [(1, 0), (2, 0), (3, 0), (1, 1)])
@@ -86,7 +86,7 @@ def test_questions_with_the_video_in_another_place(qa: VideoQA, plain: VideoQA) 
 
 def test_a_batch_is_no_larger_than_memory_allows(qa: VideoQA, plain: VideoQA, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
-    monkeypatch.setattr("video_tool.models.prefilling.free_bytes", lambda _: 100_000)
+    monkeypatch.setattr("video_tool.models.kv_caches.free_bytes", lambda _: 100_000)
     layer = model(qa)._model.get_submodule("model.language_model.layers.0")
     handle = layer.register_forward_pre_hook(lambda _, given: rows.append(given[0].shape[0]))
     try:

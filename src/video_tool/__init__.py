@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from video_tool.adapters import Toolbox
     from video_tool.answer import (
         ChoiceScore,
+        FeatureCacheUse,
         FrameStamp,
         ModelInfo,
         Plan,
@@ -44,6 +45,7 @@ _HOMES = {
     "ChoiceScore": "answer",
     "Conversation": "conversation",
     "Example": "question",
+    "FeatureCacheUse": "answer",
     "FrameSequence": "question",
     "FrameStamp": "answer",
     "GenerationOptions": "question",
@@ -70,6 +72,7 @@ __all__ = [
     "ChoiceScore",
     "Conversation",
     "Example",
+    "FeatureCacheUse",
     "FrameSequence",
     "FrameStamp",
     "GenerationOptions",

@@ -63,6 +63,25 @@ class PrefixCacheUse(Record):
     )
 
 
+class FeatureCacheUse(Record):
+    """What an earlier question has spared this one: the model's vision tower had looked at what it shows already.
+
+    What is behind the beginning that the prefix cache knows counts alone, frame by frame; where a model's tower takes
+    videos whole, each is one.
+    """
+
+    known: int = Field(description="Frames and images that the vision tower did not look at again.")
+    computed: int = Field(description="Those that it looked at for this question.")
+    hits: int = Field(
+        description="Frames and images so far that had been looked at before, of all who share the model."
+    )
+    misses: int = Field(description="Frames and images so far that had not.")
+    bytes: int = Field(description="Memory that is kept for later questions.")
+    unused: str | None = Field(
+        default=None, description="Why this question neither looked for earlier ones nor is kept for later ones."
+    )
+
+
 class Usage(Record):
     """Tokens spent."""
 
@@ -74,6 +93,10 @@ class Usage(Record):
         "null where a server tells none."
     )
     new_tokens: int | None = Field(description="Tokens generated; null where a server does not tell.")
+    unreduced_visual_tokens: int | None = Field(
+        default=None,
+        description="With visual_tokens, how many visual tokens there would have been without; else null.",
+    )
 
 
 class Timings(Record):
@@ -155,7 +178,8 @@ class Plan(Record):
     videos: tuple[VideoInfo, ...] = Field(description="The videos, in the order given.")
     images: int = Field(description="How many images besides.")
     prompt_tokens: int | None = Field(
-        description="Tokens of the prompt, about; null where a server makes them, or the model is not on this machine."
+        description="Tokens of the prompt, about, visual_tokens left aside; null where a server makes them, or the "
+        "model is not on this machine."
     )
     context_tokens: int | None = Field(description="Tokens that prompt and answer may have; null when not known.")
     max_frames: int | None = Field(
@@ -192,6 +216,10 @@ class VideoAnswer(Record):
         default=None, description="What earlier questions have spared; null where the model does not run here."
     )
     batch: int = Field(default=1, description="How many questions the model answered together, this one included.")
+    feature_cache: FeatureCacheUse | None = Field(
+        default=None,
+        description="What earlier questions have spared the vision tower; null where the model does not run here.",
+    )
     timings: Timings
     warnings: tuple[str, ...] = Field(description="What the user should know, such as fewer frames than asked for.")
     model: ModelInfo

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from video_tool.errors import QuestionError
 from video_tool.model_options import ModelOptions, PluginOptions, RemoteOptions
-from video_tool.models import check_generation, check_grammar, check_remote_generation, find_backend
+from video_tool.models import (
+    check_foreign_generation,
+    check_generation,
+    check_grammar,
+    check_remote_generation,
+    find_backend,
+)
 from video_tool.question import GenerationOptions, VideoQuestion
 from video_tool.settings import Settings
 
@@ -39,5 +45,7 @@ def check_options(generation: GenerationOptions, options: ModelOptions | RemoteO
     check_generation(generation)
     if isinstance(options, RemoteOptions):
         check_remote_generation(generation)
-    elif isinstance(options, ModelOptions) and generation.response_format is not None:
+    elif isinstance(options, PluginOptions):
+        check_foreign_generation(generation)
+    elif generation.response_format is not None:
         check_grammar(generation.response_format)

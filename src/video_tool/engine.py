@@ -137,6 +137,8 @@ class VideoQA:
                 - temperature: 0 (the default) always takes the likeliest token; above it, tokens are drawn, with
                   top_p, top_k and seed.
                 - repetition_penalty: above 1, what was said already becomes less likely.
+                - visual_tokens: `all` reads every frame whole; `pooled` each two by two of its tokens as their mean;
+                  `changed` of further frames of a video what has changed. Not all models allow it.
                 - system: what the model is told before anything else.
                 - examples: `Example`s, questions with their answers, shown before the question.
 

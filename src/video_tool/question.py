@@ -119,6 +119,10 @@ def _writable(response_format: ResponseFormat | None) -> dict[str, Any] | None:
     return None if response_format is None else json_schema(response_format)
 
 
+VisualTokens: TypeAlias = Literal["all", "pooled", "changed"]
+"""How much of each frame a model reads; see `GenerationOptions`."""
+
+
 class GenerationOptions(BaseModel):
     """How the answer is generated."""
 
@@ -154,6 +158,11 @@ class GenerationOptions(BaseModel):
     repetition_penalty: float | None = Field(
         default=None,
         description="Above 1, tokens that were there already become less likely; above 0. By default the checkpoint's.",
+    )
+    visual_tokens: VisualTokens = Field(
+        default="all",
+        description="all: the model reads every frame whole; pooled: each two by two of its tokens as their mean; "
+        "changed: of further frames of a video, the patches alone that have changed since they were last read.",
     )
 
 
@@ -203,6 +212,7 @@ class AnswerOptions(TypedDict, total=False):
     top_k: int | None
     seed: int | None
     repetition_penalty: float | None
+    visual_tokens: VisualTokens
 
 
 class TurnOptions(SamplingOptions, AnswerOptions, total=False):

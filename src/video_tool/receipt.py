@@ -44,6 +44,7 @@ def write_receipt(turn: Turn, generation: Generation, model: ModelInfo, load_sec
         usage=generation.usage,
         prefix_cache=generation.prefix_cache,
         batch=generation.batch,
+        feature_cache=generation.feature_cache,
         timings=Timings(
             fetch=sum(video.fetch_seconds for video in videos),
             decode=sum(video.decode_seconds for video in videos),

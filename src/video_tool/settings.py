@@ -67,6 +67,11 @@ class Settings(BaseSettings):
         description="Most bytes of the model's device that are kept so that further questions about the same videos "
         "begin where the last one did; by default a quarter of what is free, with 0 none.",
     )
+    feature_cache_bytes: NonNegativeInt | None = Field(
+        default=None,
+        description="Most bytes of the model's device that are kept so that its vision tower does not look again at "
+        "frames that were shown before, in whatever order; by default a sixteenth of what is free, with 0 none.",
+    )
     num_frames: PositiveInt = Field(default=8, description="Frames a video, unless the question says otherwise.")
     max_frames: PositiveInt = Field(default=256, description="Most frames a video that one question may look at.")
     max_download_bytes: PositiveInt = Field(default=1 << 30, description="Most bytes fetched for one video or image.")

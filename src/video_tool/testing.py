@@ -258,6 +258,7 @@ def _receipt(answer: VideoAnswer) -> dict[str, Any]:
         "timings": True,
         "prefix_cache": True,
         "batch": True,
+        "feature_cache": True,
         "videos": {"__all__": {"from_cache", "frames_from_cache"}},
     }
     return answer.model_dump(mode="json", exclude=differing)

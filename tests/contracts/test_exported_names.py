@@ -17,6 +17,7 @@ NAMES = [
     "ChoiceScore",
     "Conversation",
     "Example",
+    "FeatureCacheUse",
     "FrameSequence",
     "FrameStamp",
     "GenerationOptions",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.families.loaded import Loaded, image, video
+from video_tool.errors import QuestionError
 from video_tool.frames import Frames
 from video_tool.models.base import Generation
 from video_tool.progress import ignore_progress
@@ -98,6 +99,49 @@ def test_another_prompt_in_between(loaded: Loaded) -> None:
     ask(loaded, loaded.messages(two))
     messages = loaded.messages([one], "Is it red?")
     assert list(ask(loaded, messages).said.tokens) == alone(loaded, messages)
+
+
+PIXELS_OF_VIDEOS = {"Gemma 4", "Idefics3", "InternVL3", "PerceptionLM", "SmolVLM2", "Video-LLaVA"}
+"""Families whose videos, or frames of videos, can't be told apart in what their vision towers take or make."""
+
+PIXELS_OF_IMAGES = {"Idefics3", "InternVL3", "LFM2-VL", "LLaVA-OneVision", "PerceptionLM", "SmolVLM2"}
+"""Those of which that holds for images."""
+
+
+@pytest.mark.parametrize(
+    ("media", "given_pixels"),
+    [
+        (lambda: [fresh(), fresh(), fresh()], PIXELS_OF_VIDEOS),
+        (lambda: [image(next(_seeds)) for _ in range(3)], PIXELS_OF_IMAGES),
+    ],
+    ids=["videos", "images"],
+)
+def test_features_are_of_use_in_another_order(loaded: Loaded, media: Any, given_pixels: set[str]) -> None:
+    """And beside others: the tower looks at what is new, alone."""
+    one, two, three = media()
+    ask(loaded, loaded.messages([one, two]))
+    for shown, known, new in (([two, one], 2, 0), ([three, two], 1, 1)):
+        messages = loaded.messages(shown, "What is there?")
+        answer = ask(loaded, messages)
+        assert list(answer.said.tokens) == alone(loaded, messages)
+        use = answer.feature_cache
+        assert use is not None
+        each = len(one.images) if isinstance(one, Frames) and not loaded.tested.video else 1
+        found = (use.known, use.computed, use.unused is None)
+        assert found == ((0, 0, False) if loaded.tested.name in given_pixels else (known * each, new * each, True)), use
+
+
+@pytest.mark.parametrize("how", ["pooled", "changed"])
+def test_fewer_visual_tokens_or_a_refusal(loaded: Loaded, how: Any) -> None:
+    messages = loaded.messages([fresh(), fresh()])
+    options = GenerationOptions(max_new_tokens=4, visual_tokens=how)
+    if loaded.tested.name != "LLaVA-Interleave":
+        with pytest.raises(QuestionError, match="no square grid"):
+            loaded.ours.generate(messages, options, ignore_progress)
+        return
+    usage = loaded.ours.generate(messages, options, ignore_progress).usage
+    assert usage.unreduced_visual_tokens == ask(loaded, messages).usage.visual_tokens
+    assert how == "changed" or (usage.visual_tokens or 0) < (usage.unreduced_visual_tokens or 0)
 
 
 def test_several_questions_at_once(loaded: Loaded) -> None:

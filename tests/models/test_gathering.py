@@ -35,14 +35,15 @@ LAYER = "model.language_model.layers.0"
 def qa(checkpoint: Path) -> VideoQA:
     qa = VideoQA(checkpoint, device="cpu", dtype="float32")
     qa.load()
-    kept(qa).clear()
+    model(qa).forget()
     return qa
 
 
 @pytest.fixture
 def plain(checkpoint: Path) -> VideoQA:
     """The same weights, for one at a time."""
-    return VideoQA(checkpoint, device="cpu", dtype="float32", settings=Settings(prefix_cache_bytes=0))
+    settings = Settings(prefix_cache_bytes=0, feature_cache_bytes=0)
+    return VideoQA(checkpoint, device="cpu", dtype="float32", settings=settings)
 
 
 @pytest.fixture

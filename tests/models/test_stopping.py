@@ -37,7 +37,7 @@ class Reply(BaseModel):
 @pytest.fixture
 def engine(checkpoint: Path) -> VideoQA:
     # the vision tower has its turn with each question
-    return VideoQA(checkpoint, device="cpu", settings=Settings(prefix_cache_bytes=0))
+    return VideoQA(checkpoint, device="cpu", settings=Settings(prefix_cache_bytes=0, feature_cache_bytes=0))
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from video_tool.cli.options import (
     Strategy,
     Timestamps,
     TrustRemoteCode,
+    VisualTokens,
     load_settings,
     read_references,
     read_schema,
@@ -120,6 +121,7 @@ def ask(
         float | None,
         typer.Option(help="Above 1, what was said already becomes less likely.", rich_help_panel=_ANSWER),
     ] = None,
+    visual_tokens: VisualTokens = "all",
     device: Device = "auto",
     dtype: Dtype = "auto",
     attention: Attention = "auto",
@@ -192,6 +194,7 @@ def ask(
             top_k=top_k,
             seed=seed,
             repetition_penalty=repetition_penalty,
+            visual_tokens=visual_tokens,
         )
     if as_json:
         print_json(answer.model_dump_json(indent=2))

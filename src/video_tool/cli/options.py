@@ -56,6 +56,13 @@ Start = Annotated[
 End = Annotated[
     float | None, typer.Option(help="Seconds: look at nothing from this moment on.", rich_help_panel=_SAMPLING)
 ]
+VisualTokens = Annotated[
+    Literal["all", "pooled", "changed"],
+    typer.Option(
+        help="all; pooled: each two by two of a frame's tokens as one; changed: of further frames, what has changed.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
 Fit = Annotated[
     Literal["error", "reduce"],
     typer.Option(

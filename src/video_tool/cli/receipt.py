@@ -40,6 +40,8 @@ def receipt(answer: VideoAnswer) -> Table:
     if usage.text_tokens is not None:
         prompt = "prompt" if usage.visual_tokens is None else f"visual + {usage.text_tokens} text"
         count = usage.text_tokens if usage.visual_tokens is None else usage.visual_tokens
+        if usage.unreduced_visual_tokens is not None:
+            count = f"{count} of {usage.unreduced_visual_tokens}"
         known = answer.prefix_cache.tokens if answer.prefix_cache else 0
         spared = f" · {known} from the prefix cache" if known else ""
         table.add_row("tokens", Text(f"{count} {prompt} → {usage.new_tokens} new{spared}"))

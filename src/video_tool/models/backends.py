@@ -50,7 +50,14 @@ def load_model(
         return load_plugged(str(model), options, settings, on_progress)
     from video_tool.models.transformers import TransformersModel
 
-    return TransformersModel(model, options, on_progress, settings.plugins, settings.prefix_cache_bytes)
+    return TransformersModel(
+        model,
+        options,
+        on_progress,
+        settings.plugins,
+        settings.prefix_cache_bytes,
+        settings.feature_cache_bytes,
+    )
 
 
 def find_backend(model: str, backend: str, settings: Settings) -> tuple[Plugin, LoadModel]:

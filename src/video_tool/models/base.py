@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from video_tool.answer import ChoiceScore, FinishReason, ModelInfo, PrefixCacheUse, TokenLogprob, Usage
+from video_tool.answer import ChoiceScore, FeatureCacheUse, FinishReason, ModelInfo, PrefixCacheUse, TokenLogprob, Usage
 from video_tool.frames import FrameSize
 from video_tool.progress import OnProgress
 from video_tool.prompt import Message
@@ -45,6 +45,7 @@ class Generation:
         generate_seconds: the rest.
         prefix_cache: what earlier prompts have spared it; None where that is not known.
         batch: how many conversations were answered together, this one included.
+        feature_cache: what they have spared its vision tower, likewise.
     """
 
     said: Said
@@ -53,6 +54,7 @@ class Generation:
     generate_seconds: float
     prefix_cache: PrefixCacheUse | None = None
     batch: int = 1
+    feature_cache: FeatureCacheUse | None = None
 
 
 OnText = Callable[[str], None]

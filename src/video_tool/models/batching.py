@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from video_tool.cancellation import check
+from video_tool.models.kv_caches import Beginning, picked
 from video_tool.models.options import generate_arguments
-from video_tool.models.prefilling import Beginning, Prefill
+from video_tool.models.prefilling import Prefill
+from video_tool.models.vision import Seen
 from video_tool.question import GenerationOptions
 
 if TYPE_CHECKING:
@@ -94,8 +96,8 @@ class Begun:
 
 def begun(prefill: Prefill, ids: torch.Tensor) -> Begun:
     """How far a model is with the question of a prefill, by all tokens so far, (1, tokens)."""
-    prefill.arguments = {}  # pixels among them, which it has seen
-    return Begun(ids, Beginning(prefill, ids.shape[1] - 1), _further(prefill.position_ids, ids.shape[1]))
+    prefill.forget_media()
+    return Begun(ids, Beginning(prefill.cache, ids.shape[1] - 1), _further(prefill.position_ids, ids.shape[1]))
 
 
 def _further(positions: torch.Tensor | None, length: int) -> torch.Tensor | None:
@@ -131,10 +133,10 @@ def answer_together(weights: Weights, turn: Turn) -> None:
             if not rows:
                 return
             width = longest + max(each.new_tokens for each in rows)
-            most = weights.prefiller.most_rows([_state(each).known for each in rows], width)
+            most = weights.caches.most_rows([_state(each).known for each in rows], width)
             if most < len(rows):  # those that share what they begin with take less
-                rows = [each for each in rows if _state(each).known.prefill is _state(rows[0]).known.prefill]
-                most = weights.prefiller.most_rows([_state(each).known for each in rows], width)
+                rows = [each for each in rows if _state(each).known.cache is _state(rows[0]).known.cache]
+                most = weights.caches.most_rows([_state(each).known for each in rows], width)
             paused = _generate(weights, rows[:most], turn.heard, turn.wanted if len(rows) < most else None)
         new = cast("Sequence[EncodedQuestion]", turn.joined()) if paused else ()
 
@@ -153,35 +155,36 @@ def _read(new: Sequence[EncodedQuestion], present: Sequence[EncodedQuestion]) ->
         same = [each for each in present if each.open and common_beginning([question, each]) is not None]
         source = next((each for each in same if each.begun is not None), None)
         alike = [each for each in same if each.begun is None]
-        if source is not None:
+        prefiller = question.weights.prefiller
+        if source is None:
+            cut = common_beginning(alike) or 0
+            prefill = _prefilled(question)
+            if prefill is None:
+                return
+            cache, use, seen = prefill.cache, prefiller.use(prefill), prefill.seen
+        else:
             known = _state(source).known
             cut = min(known.cut, *(common_beginning([source, each]) or 0 for each in alike))
-            prefill = known.prefill
-        else:
-            cut = common_beginning(alike) or 0
-            found = _prefilled(question)
-            if found is None:
-                return
-            prefill = found
+            cache, use, seen = known.cache, source.use, Seen()
         for each in alike:
             each.begin()
-            first = each is question and source is None
-            prefiller = each.weights.prefiller
-            places = prefill.position_ids if first else prefiller.positions(each.inputs(pixels=False))
-            each.begun = Begun(each.ids.to(each.weights.device), Beginning(prefill, cut), places)
-            each.use = prefiller.use(prefill) if first else prefiller.use_of_other(prefill, cut)
+            places = prefiller.positions(each.words().inputs)
+            each.begun = Begun(each.ids.to(each.weights.device), Beginning(cache, cut), places)
+            read = source is None and each is question
+            each.use = use if read or use is None else prefiller.use_of_other(use, cut)
+            each.features = prefiller.use_of_features(seen if read else Seen())
 
 
 def _prefilled(question: EncodedQuestion) -> Prefill | None:
     """A prompt that is through the model; None where the model does not keep enough to go on from."""
     weights = question.weights
-    prefill = weights.prefiller.begin(question.prompt, question.inputs(), question.keys)
+    prefill = weights.prefiller.begin(question.prompt, question.encoded(), question.keys)
     if prefill.cache is None:
         return None
     with weights.heeding.prefill_first(prefill.passes):
         weights.model.generate(**prefill.arguments, **generate_arguments(GenerationOptions(max_new_tokens=1)))
     weights.prefiller.keep(prefill, ())
-    prefill.arguments = {}
+    prefill.forget_media()
     question.let_go_of_pixels()
     return None if prefill.cache is None else prefill
 
@@ -226,9 +229,9 @@ def _generate(
             ids = torch.cat([each.ids, out[number : number + 1, before + behind :]], dim=1)
             known, rest = each.known, each.ids.shape[1] - each.known.length
             parts = slice(before - known.length + known.cut, before), slice(before + behind - rest, None)
-            tail = weights.prefiller.picked(arguments["past_key_values"], number, parts)
+            tail = picked(arguments["past_key_values"], number, parts)
             places = _further(each.position_ids, ids.shape[1])
-            row.begun = Begun(ids, Beginning(known.prefill, known.cut, tail), places)
+            row.begun = Begun(ids, Beginning(known.cache, known.cut, tail), places)
     return hearing.paused
 
 
@@ -252,7 +255,7 @@ def batch_arguments(weights: Weights, states: Sequence[Begun], before: int, behi
         return torch.cat([tokens[..., :shared], front, tokens[..., shared:known], between, tokens[..., known:]], dim=-1)
 
     filler = weights.tokenizer.pad_token_id or 0
-    cache = weights.prefiller.joined([each.known for each in states])
+    cache = weights.caches.joined([each.known for each in states])
     shared = cache.layers[0].shared_tokens
     arguments: dict[str, Any] = {
         "input_ids": torch.cat([filled(each.ids, each.known.length, filler) for each in states]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from video_tool.errors import ContextLengthError
 from video_tool.models.families import Family
 from video_tool.prompt import Message, Prompt
+
+Fewer: TypeAlias = Callable[[Prompt], int]
+"""By how many tokens a prompt is shorter than what the processor makes of it."""
 
 _DOUBT = 0.1
 """Of the room: estimates that are as near to it are looked into. What processors write round frames and between them
@@ -36,12 +40,14 @@ class ContextWindow:
         self._family = family
         self._write = write
 
-    def check(self, messages: Sequence[Message], new: int, tokens: int | None = None) -> None:
+    def check(self, messages: Sequence[Message], new: int, tokens: int | None, fewer: Fewer) -> None:
         """Refuses what does not fit; `Preprocessor.check_length` describes it."""
         self._check_frames(messages)
-        fits = self._fits(messages, new) if tokens is None else self.tokens is None or tokens + new <= self.tokens
+        fits = (
+            self._fits(messages, new, fewer) if tokens is None else self.tokens is None or tokens + new <= self.tokens
+        )
         if not fits:
-            raise self._too_long(messages, new)
+            raise self._too_long(messages, new, fewer)
 
     def most_frames(self, messages: Sequence[Message], new: int) -> int | None:
         """How many frames of each video fit, by estimate, of those that there are; None where there are no limits."""
@@ -69,12 +75,14 @@ class ContextWindow:
                 max_frames=ceiling,
             )
 
-    def _too_long(self, messages: Sequence[Message], new: int) -> ContextLengthError:
+    def _too_long(self, messages: Sequence[Message], new: int, fewer: Fewer) -> ContextLengthError:
         numbers = range(1, _most_frames(messages))  # of frames; fewer never take more tokens
-        fitting = bisect_left(numbers, 1, key=lambda count: not self._fits(_thinned(messages, count), new))
+        fitting = bisect_left(numbers, 1, key=lambda count: not self._fits(_thinned(messages, count), new, fewer))
         prompt = self._write(messages)
-        doubtful = self._doubtful(self._family.estimate(prompt), new)
-        tokens = self._count(prompt) if doubtful else self._family.estimate(prompt)
+        tokens = self._family.estimate(prompt) - fewer(prompt)
+        doubtful = self._doubtful(tokens, new)
+        if doubtful:
+            tokens = self._count(prompt) - fewer(prompt)
         return ContextLengthError(
             f"the prompt is {'' if doubtful else 'about '}{tokens} tokens and the answer up to {new}; "
             f"the model's context holds {self.tokens}",
@@ -84,13 +92,13 @@ class ContextWindow:
             max_frames=fitting,
         )
 
-    def _fits(self, messages: Sequence[Message], new: int) -> bool:
+    def _fits(self, messages: Sequence[Message], new: int, fewer: Fewer) -> bool:
         if self.tokens is None:
             return True
         prompt = self._write(messages)
-        tokens = self._family.estimate(prompt)
+        tokens = self._family.estimate(prompt) - fewer(prompt)
         if self._doubtful(tokens, new):
-            tokens = self._count(prompt)
+            tokens = self._count(prompt) - fewer(prompt)
         return tokens + new <= self.tokens
 
     def _doubtful(self, tokens: int, new: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from video_tool.answer import PrefixCacheUse, Usage
+from video_tool.answer import FeatureCacheUse, PrefixCacheUse, Usage
 from video_tool.errors import OutOfMemoryError
 from video_tool.models.base import Generation, OnText, Said
 from video_tool.models.batching import Begun, answer_together, batches, common_beginning, go_together
@@ -17,9 +17,9 @@ from video_tool.models.choosing import closing_tokens
 from video_tool.models.failures import let_go
 from video_tool.models.gathering import Asked, Turn
 from video_tool.models.heeding import Heeding
+from video_tool.models.kv_caches import KVCaches
 from video_tool.models.listening import Listener
-from video_tool.models.prefilling import Prefiller
-from video_tool.models.prefix_cache import PrefixCache
+from video_tool.models.prefilling import Encoded, Prefiller
 from video_tool.models.prefix_keys import prefix_keys
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint
@@ -43,7 +43,7 @@ class Weights:
         device: where its inputs go.
         preprocessor: makes them.
         prefiller: lets prompts begin where an earlier one was the same.
-        prefixes: what is kept of earlier prompts.
+        caches: what keys and values are put into.
         heeding: ends its passes.
     """
 
@@ -52,7 +52,7 @@ class Weights:
     device: Any
     preprocessor: Preprocessor
     prefiller: Prefiller
-    prefixes: PrefixCache
+    caches: KVCaches
     heeding: Heeding
 
     @property
@@ -75,11 +75,11 @@ class EncodedQuestion(Asked):
     Args:
         weights: what is to answer it.
         prompt: text and media.
-        inputs: what was made of it, in main memory.
+        encoded: what was made of it, in main memory.
         options: how to generate.
         on_progress: told how many tokens there are.
         on_text: told what each token adds to the text.
-        seconds: spent on making the prompt and the inputs.
+        seconds: spent on making that.
         alone: answers it by itself; None where it stopped for others, with `begun` to go on from.
 
     Attributes:
@@ -89,6 +89,7 @@ class EncodedQuestion(Asked):
         begun: how far the model is with it; None where it has not begun, or is to begin anew.
         wanted: whether others want to join, while it is answered by itself; None where they could not.
         use: what earlier prompts have spared it.
+        features: what they have spared the vision tower.
         companions: with how many it was answered at the most, itself included.
     """
 
@@ -96,7 +97,7 @@ class EncodedQuestion(Asked):
         self,
         weights: Weights,
         prompt: Prompt,
-        inputs: Any,
+        encoded: Encoded,
         options: GenerationOptions,
         on_progress: OnProgress,
         on_text: OnText | None,
@@ -106,26 +107,30 @@ class EncodedQuestion(Asked):
         super().__init__(options.max_new_tokens)
         self.weights, self.prompt, self.options, self.seconds = weights, prompt, options, seconds
         family = weights.preprocessor.family
-        self.ids = inputs["input_ids"]
-        self.keys = prefix_keys(self.ids, prompt, family)
+        self.ids = encoded.inputs["input_ids"]
+        self.keys = prefix_keys(self.ids, prompt, family, encoded.reduction)
         self.told = 0
         self.begun: Begun | None = None
         self.wanted: Callable[[], bool] | None = None
         self.use: PrefixCacheUse | None = None
+        self.features: FeatureCacheUse | None = None
         self.companions = 1
         self._listener: Listener | None = None
         self._began = 0.0
-        self._inputs, self._whole = inputs, True
+        self._encoded, self._whole = encoded, True
         self._visual = family.visual(self.ids)
         self._on_progress, self._on_text, self._alone = on_progress, on_text, alone
         self._repeated = 0
 
-    def inputs(self, *, pixels: bool = True) -> Any:
-        """What the model takes, on its device; with or without what videos and images became."""
-        weights = self.weights
-        if pixels and not self._whole:
-            return weights.preprocessor.encode(self.prompt, weights.device, weights.model.dtype)
-        return self._inputs.to(weights.device)
+    def words(self) -> Encoded:
+        """What was made of it, on the model's device, without what videos and images became."""
+        return self._encoded.without_pixels().on(self.weights.device)
+
+    def encoded(self) -> Encoded:
+        """What was made of it, on the model's device."""
+        if self._whole:
+            return self._encoded.on(self.weights.device)
+        return self.weights.prefiller.encode(self.prompt, self.options.visual_tokens).on(self.weights.device)
 
     def listener(self, constraint: Constraint | None = None) -> Listener:
         """Goes along with generating the answer, from the first token to the last.
@@ -163,14 +168,21 @@ class EncodedQuestion(Asked):
     def answered(self, said: Said) -> Generation:
         """The answer, now that it is whole."""
         words = self.ids.shape[1] - self._visual
-        usage = Usage(visual_tokens=self._visual, text_tokens=words, new_tokens=len(said.tokens))
-        return Generation(said, usage, self.seconds, time.perf_counter() - self._began, self.use, self.companions)
+        reduction = self._encoded.reduction
+        usage = Usage(
+            visual_tokens=self._visual,
+            text_tokens=words,
+            new_tokens=len(said.tokens),
+            unreduced_visual_tokens=None if reduction is None else reduction.whole,
+        )
+        seconds = self.seconds, time.perf_counter() - self._began
+        return Generation(said, usage, *seconds, self.use, self.companions, self.features)
 
     @property
     def batches(self) -> bool:
         """Whether it gets the same answer among others as alone."""
         weights = self.weights
-        return batches(self.options, weights.model) and weights.prefiller.unfit_for(self._inputs) is None
+        return batches(self.options, weights.model) and weights.prefiller.unfit_for(self._encoded.inputs) is None
 
     def alone(self, wanted: Callable[[], bool]) -> Generation | None:
         """Answers it, with the weights to itself; None where it stopped to have others join."""
@@ -193,15 +205,14 @@ class EncodedQuestion(Asked):
 
     def let_go_of_pixels(self) -> None:
         """They are made again where they are needed after all."""
-        for name, value in [*self._inputs.items()]:
-            if getattr(value, "ndim", 0) > 1 and value.is_floating_point():
-                del self._inputs[name]
-                self._whole = False
+        words = self._encoded.without_pixels()
+        self._whole = self._whole and len(words.inputs) == len(self._encoded.inputs)
+        self._encoded = words
 
     def together(self, turn: Turn) -> None:
         """Answers it and others; those that stay open are answered alone."""
         try:
             answer_together(self.weights, turn)
         except OutOfMemoryError as error:
-            self.weights.prefixes.clear()
+            self.weights.prefiller.forget()
             let_go(error)

@@ -14,6 +14,7 @@ from video_tool.cancellation import check
 from video_tool.errors import CheckpointError, MissingDependencyError, ModelError, VideoToolError
 from video_tool.model_options import DeviceMap, ModelOptions
 from video_tool.models.failures import first_line, is_out_of_memory, let_go
+from video_tool.models.feature_cache import FeatureCache
 from video_tool.models.fitting import model_too_large
 from video_tool.models.gathering import Gatherer
 from video_tool.models.hardware import Hardware, choose_hardware
@@ -44,6 +45,7 @@ class Loaded:
         attention: what the model attends by.
         gatherer: the line of those who have it generate.
         prefixes: keys and values of earlier prompts, for whoever has the turn.
+        features: what the vision tower made of earlier videos and images, likewise.
         processor_lock: held by whoever has the processor work: tokenizers are no friends of threads.
     """
 
@@ -56,6 +58,7 @@ class Loaded:
     attention: str
     gatherer: Gatherer = field(default_factory=Gatherer)
     prefixes: PrefixCache = field(default_factory=PrefixCache)
+    features: FeatureCache = field(default_factory=FeatureCache)
     processor_lock: threading.RLock = field(default_factory=threading.RLock)
 
 

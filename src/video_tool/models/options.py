@@ -69,7 +69,7 @@ def _check_choices(options: GenerationOptions) -> None:
         raise QuestionError("a choice is empty", hint="Give each choice its words.")
     defaults = GenerationOptions()
     for name in GenerationOptions.model_fields:
-        if name != "choices" and getattr(options, name) != getattr(defaults, name):
+        if name not in ("choices", "visual_tokens") and getattr(options, name) != getattr(defaults, name):
             raise QuestionError(
                 f"choices and {name} are given together", hint=f"Leave out {name}: nothing is generated with choices."
             )
@@ -92,13 +92,27 @@ def check_remote_generation(options: GenerationOptions) -> None:
     """Refuses what no server can do.
 
     Raises:
-        QuestionError: there are choices.
+        QuestionError: there are choices, or fewer visual tokens are asked for.
     """
+    check_foreign_generation(options)
     if options.choices:
         raise QuestionError(
             "choices can't be scored by a server",
             hint="Servers don't tell how likely given words are: ask a model that runs here, or name the choices in "
             "the question.",
+        )
+
+
+def check_foreign_generation(options: GenerationOptions) -> None:
+    """Refuses what no model can do whose tokens are made by others than us.
+
+    Raises:
+        QuestionError: fewer visual tokens are asked for.
+    """
+    if options.visual_tokens != "all":
+        raise QuestionError(
+            f"visual_tokens is {options.visual_tokens!r}, and the model's tokens are not made here",
+            hint="Leave out visual_tokens, or ask a model that Transformers runs here.",
         )
 
 

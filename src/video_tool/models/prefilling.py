@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from video_tool.answer import PrefixCacheUse
-from video_tool.model_options import KVCache
+from video_tool.answer import FeatureCacheUse, PrefixCacheUse
 from video_tool.models import chunking
+from video_tool.models.feature_cache import FeatureCache
 from video_tool.models.free_memory import free_bytes
-from video_tool.models.prefix_cache import Layer, PrefixCache
+from video_tool.models.kv_caches import KVCaches, default_cache
+from video_tool.models.prefix_cache import PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys
 from video_tool.models.preprocessing import Preprocessor
+from video_tool.models.reducing import Reduction
+from video_tool.models.vision import PIXELS, Seen, VisionEncoder
 from video_tool.prompt import Prompt
+from video_tool.question import VisualTokens
 
 if TYPE_CHECKING:
     import torch
@@ -25,11 +29,40 @@ if TYPE_CHECKING:
 _SHARE = 0.25
 """Of the memory that is free, or that the cache has already: what it may take where no budget is given."""
 
-_HALF = 0.5
-"""Of the memory that is free: the rest is for what layers are at, and for a layer's keys and values while they grow."""
-
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
 """What processors make for each token of the whole prompt, and models take for the whole though they know part."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt as tokens.
+
+    Attributes:
+        inputs: what the processor makes of it; or its words alone, where these were known.
+        reduction: which of its visual tokens it has kept; None for all.
+    """
+
+    inputs: dict[str, Any]
+    reduction: Reduction | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many there are."""
+        return int(self.inputs["input_ids"].shape[1])
+
+    def on(self, device: torch.device) -> Encoded:
+        """The same on a device."""
+        placed = {name: each.to(device) if hasattr(each, "to") else each for name, each in self.inputs.items()}
+        return Encoded(placed, self.reduction)
+
+    def without_pixels(self) -> Encoded:
+        """The same without what its videos and images became."""
+        words = {
+            name: each
+            for name, each in self.inputs.items()
+            if not (getattr(each, "ndim", 0) > 1 and each.is_floating_point())
+        }
+        return Encoded(words, self.reduction)
 
 
 @dataclass
@@ -45,6 +78,7 @@ class Prefill:
         passes: in how many parts it goes through the model.
         unused: why nothing is kept for later prompts; None where it is.
         position_ids: where each of its tokens is, (…, 1, tokens); None where the model is not told.
+        seen: what it is given of the videos and images that it has not read yet.
     """
 
     arguments: dict[str, Any]
@@ -54,35 +88,11 @@ class Prefill:
     passes: int = 1
     unused: str | None = None
     position_ids: torch.Tensor | None = None
+    seen: Seen = field(default_factory=lambda: Seen({}))
 
-
-@dataclass(frozen=True)
-class Beginning:
-    """Tokens whose keys and values are known.
-
-    Attributes:
-        prefill: its cache holds the first of them, and perhaps others behind, of another question.
-        cut: how many of them.
-        tail: what is stored of those that follow, for each layer; (1, heads, tokens, size) each.
-    """
-
-    prefill: Prefill
-    cut: int
-    tail: Sequence[Layer] = ()
-
-    @property
-    def length(self) -> int:
-        """Of how many tokens."""
-        return self.cut + (self.tail[0][0].shape[-2] if self.tail else 0)
-
-    def stored(self, layer: int, start: int) -> Layer:
-        """What one layer has of these from a token on, which is none of the tail."""
-        import torch
-
-        first = tuple(each[..., start : self.cut, :] for each in self.prefill.cache.layers[layer].stored)
-        if not self.tail:
-            return first
-        return tuple(torch.cat(parts, dim=-2) for parts in zip(first, self.tail[layer], strict=True))
+    def forget_media(self) -> None:
+        """The model has read it: pixels and features are not needed any more."""
+        self.arguments, self.seen = {}, replace(self.seen, outputs=None)
 
 
 class Prefiller:
@@ -94,10 +104,12 @@ class Prefiller:
     Args:
         model: of Transformers, on its device.
         preprocessor: makes its inputs.
+        vision: has its vision tower look at videos and images.
         prefixes: what is kept of the prompts before; all who use the weights share it.
+        features: what is kept of videos and images, likewise.
         device: where inputs go.
-        budget: most bytes that are kept; None for a share of the memory that is free.
-        kv_cache: how keys and values are made smaller.
+        budget: most bytes that are kept of prompts; None for a share of the memory that is free.
+        caches: what keys and values are put into.
 
     Attributes:
         unfit: why the model is given every prompt whole; None where it need not be.
@@ -107,45 +119,73 @@ class Prefiller:
         self,
         model: Any,
         preprocessor: Preprocessor,
+        vision: VisionEncoder,
         prefixes: PrefixCache,
+        features: FeatureCache,
         device: torch.device,
         budget: int | None,
-        kv_cache: KVCache | None = None,
+        caches: KVCaches,
     ) -> None:
-        self._model, self._preprocessor, self._prefixes = model, preprocessor, prefixes
+        self._model, self._preprocessor, self._vision = model, preprocessor, vision
+        self._prefixes, self._features = prefixes, features
         self._device, self._budget = device, budget
-        self._kv_cache: KVCache | None = kv_cache
+        self._caches = caches
         self.unfit = why_unfit(model)
 
     def unfit_for(self, inputs: Mapping[str, Any]) -> str | None:
         """Why the model is given this prompt whole; None where it need not be."""
         return self.unfit or _steered(inputs)
 
-    def begin(self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, *, seeded: bool = False) -> Prefill:
+    def encode(self, prompt: Prompt, visual_tokens: VisualTokens) -> Encoded:
+        """A prompt as tokens, with its pixels where these are needed in any case, in main memory.
+
+        Raises as `Preprocessor.encode` does, and a `QuestionError` where the model does not allow `visual_tokens`.
+        """
+        if visual_tokens == "all" or not prompt.images:
+            return Encoded(self._encoded(prompt))
+        whole: Mapping[str, Any] = {} if visual_tokens == "pooled" else self._with_pixels(prompt)
+        reduction = self._vision.reducer.reduction(prompt, visual_tokens, whole.get("pixel_values"))
+        return Encoded({**whole, **self._vision.expander.written(prompt, reduction.counts)}, reduction)
+
+    def _encoded(self, prompt: Prompt) -> dict[str, Any]:
+        words = self._vision.expander.expand(prompt)
+        return self._with_pixels(prompt) if words is None else {**words}
+
+    def _with_pixels(self, prompt: Prompt) -> dict[str, Any]:
+        inputs = self._preprocessor.encode(prompt, dtype=self._model.dtype)
+        self._vision.expander.learn(prompt, inputs)
+        return {**inputs}
+
+    def begin(self, prompt: Prompt, encoded: Encoded, keys: PrefixKeys, *, seeded: bool = False) -> Prefill:
         """What the model is given for a prompt.
 
         Args:
             prompt: what was asked.
-            inputs: all that was made of it, on the model's device.
+            encoded: what `encode` made of it, on the model's device.
             keys: what its tokens stand for.
             seeded: whether tokens are drawn so that they can be drawn again: then nothing depends on earlier questions.
         """
+        inputs = encoded.inputs
         unused = self.unfit_for(inputs)
         if unused is not None:
-            small = {"past_key_values": self._cache(len(keys.tokens))} if self._kv_cache is not None else {}
-            return Prefill({**inputs, **small}, keys, unused=unused)
+            seen = self._vision.see(prompt, keys, inputs, 0, encoded.reduction, seeded=seeded)
+            given = self._whole(prompt, inputs, seen)
+            if self._caches.smaller:
+                given["past_key_values"] = self._caches.new(len(keys.tokens))
+            return Prefill(given, keys, unused=unused, seen=seen)
         positions = self._positions(inputs)
         off = "prefix_cache_bytes is 0" if self._budget == 0 else "a seed is given" if seeded else None
         if off is None:
             self._prefixes.trim(self._room(), self._spill())
-            prefill = self._continued(prompt, inputs, keys, positions)
+            prefill = self._continued(prompt, encoded, keys, positions)
             if prefill is not None:
                 self._prefixes.hits += 1
                 return prefill
             self._prefixes.misses += 1
-        cache = self._cache(len(keys.tokens))
-        arguments = {**inputs, "past_key_values": cache}
-        return self._divided(Prefill(arguments, keys, 0, cache, 1, off, positions.get("position_ids")))
+        seen = self._vision.see(prompt, keys, inputs, 0, encoded.reduction, seeded=seeded)
+        cache = self._caches.new(len(keys.tokens))
+        arguments = {**self._whole(prompt, inputs, seen), "past_key_values": cache}
+        return self._divided(Prefill(arguments, keys, 0, cache, 1, off, positions.get("position_ids"), seen))
 
     def missing(self, keys: PrefixKeys) -> int:
         """How many tokens of a prompt are not known from earlier ones; for whoever has the weights."""
@@ -173,57 +213,6 @@ class Prefiller:
         elif prefill.unused is None:
             self._prefixes.keep(tokens[:length], layers, self._room(), self._spill())
 
-    def fork(self, prefill: Prefill) -> Any:
-        """A cache that holds what a prompt's does, and may go on differently."""
-        return self.joined([Beginning(prefill, len(prefill.keys.tokens))])
-
-    def joined(self, beginnings: Sequence[Beginning]) -> Any:
-        """A cache that holds beginnings, one in a row; what is missing to the longest is in front of the others.
-
-        What all of them share is there once, where the model's attention can do with that.
-        """
-        from video_tool.models.kv_cache import SharedLayer
-
-        cache = self._cache(0)
-        cut = _shared(beginnings)
-        longest = max(each.length for each in beginnings)
-        for number, layer in enumerate(cache.layers):
-            if cut:
-                first, *_ = beginnings
-                cache.layers[number] = SharedLayer(_until(first.prefill.cache.layers[number].stored, cut), layer)
-            if longest > cut:
-                layer.begin([_stacked([each.stored(number, cut) for each in beginnings], longest - cut)], longest - cut)
-        return cache
-
-    @staticmethod
-    def picked(cache: Any, row: int, parts: Sequence[slice]) -> list[Layer]:
-        """What a cache that is joined has of parts of one row, which follow each other; for each layer.
-
-        Args:
-            cache: as `joined` gave it, and further tokens in it.
-            row: whose.
-            parts: of all its tokens; none of them of what all rows share.
-        """
-        import torch
-
-        def of(tensor: torch.Tensor, before: int) -> torch.Tensor:
-            places = torch.arange(before + tensor.shape[-2])
-            chosen = torch.cat([places[part] for part in parts]) - before
-            return tensor[row : row + 1, :, chosen.to(tensor.device)]
-
-        return [tuple(of(each, layer.shared_tokens) for each in layer.stored) for layer in cache.layers]
-
-    def most_rows(self, beginnings: Sequence[Beginning], tokens: int) -> int:
-        """How many answers at once fit into half of the memory that is free.
-
-        Args:
-            beginnings: what is known of them.
-            tokens: of each, in the end.
-        """
-        stored = [each for layer in beginnings[0].prefill.cache.layers for each in layer.stored]
-        each = sum(tensor[:, :, :1].numel() * tensor.element_size() for tensor in stored)
-        return max(1, int(_HALF * free_bytes(self._device)) // (each * (tokens - _shared(beginnings))))
-
     def use(self, prefill: Prefill) -> PrefixCacheUse:
         """What the receipt says of a prompt."""
         found = self._prefixes
@@ -236,26 +225,51 @@ class Prefiller:
             unused=prefill.unused,
         )
 
-    def use_of_other(self, prefill: Prefill, tokens: int) -> PrefixCacheUse:
-        """The same for a prompt that begins with so many tokens of another, which is through the model."""
-        if prefill.unused is None:
-            self._prefixes.hits += 1
-        return self.use(prefill).model_copy(update={"tokens": tokens})
+    def use_of_other(self, other: PrefixCacheUse, tokens: int) -> PrefixCacheUse:
+        """The same for a prompt that begins with so many tokens of another, of which this was said."""
+        found = self._prefixes
+        if other.unused is None:
+            found.hits += 1
+        now = {"tokens": tokens, "hits": found.hits, "misses": found.misses, "bytes": found.bytes}
+        return other.model_copy(update=now)
+
+    def use_of_features(self, seen: Seen) -> FeatureCacheUse:
+        """What the receipt says of what a prompt shows."""
+        found = self._features
+        return FeatureCacheUse(
+            known=seen.known,
+            computed=seen.computed,
+            hits=found.hits,
+            misses=found.misses,
+            bytes=found.bytes,
+            unused=seen.unused,
+        )
+
+    def forget(self) -> bool:
+        """Lets go of all that is kept; whether there was anything."""
+        anything = bool(self._prefixes.bytes or self._features.bytes)
+        self._prefixes.clear()
+        self._features.clear()
+        return anything
 
     def _continued(
-        self, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys, positions: Mapping[str, Any]
+        self, prompt: Prompt, encoded: Encoded, keys: PrefixKeys, positions: Mapping[str, Any]
     ) -> Prefill | None:
         """What follows after the longest beginning that is known; None where there is none to speak of."""
+        inputs = encoded.inputs
         cut = keys.cut(self._prefixes.shared(keys.tokens))
         if not any(stop <= cut for start, stop in keys.blocks if start < stop):
             return None  # a few words alone
-        rest = self._media_behind(cut, prompt, inputs, keys)
+        seen = self._vision.see(prompt, keys, inputs, cut, encoded.reduction, seeded=False)
+        rest = self._media_behind(cut, prompt, inputs, keys) if seen.outputs is None else _given(seen.outputs)
         if rest is None:
             return None
-        cache = self._cache(len(keys.tokens), self._prefixes.take(keys.tokens[:cut]), cut)
+        cache = self._caches.new(len(keys.tokens), self._prefixes.take(keys.tokens[:cut]), cut)
         whole = {name: inputs[name] for name in _PER_TOKEN if name in inputs}
         arguments = {**whole, **positions, **rest, "past_key_values": cache}
-        return self._divided(Prefill(arguments, keys, cut, cache, position_ids=positions.get("position_ids")))
+        return self._divided(
+            Prefill(arguments, keys, cut, cache, position_ids=positions.get("position_ids"), seen=seen)
+        )
 
     def _divided(self, prefill: Prefill) -> Prefill:
         """The same in parts, where it is long and the model can do with that."""
@@ -269,6 +283,15 @@ class Prefiller:
             prefill.passes = ceil(ids.shape[1] / chunking.CHUNK)
         return prefill
 
+    def _whole(self, prompt: Prompt, inputs: Mapping[str, Any], seen: Seen) -> dict[str, Any]:
+        """What the model is given that knows nothing of a prompt."""
+        if seen.outputs is not None:
+            return {name: value for name, value in inputs.items() if name not in PIXELS} | _given(seen.outputs)
+        if PIXELS & inputs.keys():
+            return dict(inputs)
+        media = self._preprocessor.encode_media(prompt.images, prompt.videos, self._device, self._model.dtype)
+        return {**media, **inputs}
+
     def _media_behind(
         self, cut: int, prompt: Prompt, inputs: Mapping[str, Any], keys: PrefixKeys
     ) -> dict[str, Any] | None:
@@ -277,8 +300,6 @@ class Prefiller:
         None where the processor makes others of these alone than of all.
         """
         images, videos = keys.media_before(cut)
-        if (images, videos) == (len(prompt.images), len(prompt.videos)):
-            return {}
         alone = self._preprocessor.encode_media(
             prompt.images[images:], prompt.videos[videos:], self._device, self._model.dtype
         )
@@ -286,6 +307,8 @@ class Prefiller:
         if family.visual(alone["input_ids"]) != family.visual(inputs["input_ids"][:, cut:]):
             return None
         rest = {name: value for name, value in alone.items() if name not in _PER_TOKEN}
+        if not PIXELS & inputs.keys():  # the words alone: pictures are made of these, and of no others
+            return rest
         return rest if all(_ends_with(inputs.get(name), value) for name, value in rest.items()) else None
 
     def _positions(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -297,16 +320,6 @@ class Prefiller:
         ids = inputs["input_ids"]
         given = {name: value for name, value in inputs.items() if name != "input_ids"}
         return {"position_ids": self._model._prepare_position_ids_for_generation(ids, given)}
-
-    def _cache(self, expected: int, beginning: Sequence[Sequence[Layer]] = (), length: int = 0) -> Any:
-        """A cache for so many tokens and those of an answer, which begins with what is known already."""
-        from video_tool.models.kv_cache import LAYERS
-
-        cache = _default_cache(self._model)
-        cache.layers = [LAYERS[self._kv_cache](expected) for _ in cache.layers]
-        for layer, parts in zip(cache.layers, beginning, strict=bool(beginning)):
-            layer.begin(parts, length)
-        return cache
 
     def _room(self) -> int:
         if self._budget is not None:
@@ -337,7 +350,7 @@ def why_unfit(model: Any) -> str | None:
         return "the checkpoint asks for a cache of another kind"
     if getattr(text, "use_bidirectional_attention", None) or getattr(text, "is_causal", True) is False:
         return "the model's attention looks ahead"
-    if any(type(layer) is not DynamicLayer for layer in _default_cache(model).layers):
+    if any(type(layer) is not DynamicLayer for layer in default_cache(model).layers):
         return "the model forgets, so it can't go back to an earlier token"
     return None
 
@@ -347,45 +360,15 @@ def _steered(inputs: Mapping[str, Any]) -> str | None:
     return "the model's attention looks ahead" if "token_type_ids" in inputs else None
 
 
+def _given(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model takes for what its vision tower has looked at already."""
+    return {"mm_encoder_outputs": dict(outputs)} if outputs else {}
+
+
 def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What a model is given that is to compute all of a prompt."""
     ours = ("past_key_values", "prefill_chunk_size")
     return {name: value for name, value in arguments.items() if name not in ours}
-
-
-def _default_cache(model: Any) -> Any:
-    """A cache as `generate` makes it."""
-    from transformers import DynamicCache
-
-    return DynamicCache(config=model.config.get_text_config(decoder=True))
-
-
-def _attended(prefill: Prefill) -> bool:
-    """Whether all keys and values of a prompt that is through the model have gone through our own attention."""
-    return all(layer.attended for layer in prefill.cache.layers)
-
-
-def _shared(beginnings: Sequence[Beginning]) -> int:
-    """How many tokens all have of one prefill that need to be there only once."""
-    first, *others = beginnings
-    if any(each.prefill is not first.prefill for each in others) or not _attended(first.prefill):
-        return 0
-    return min(each.cut for each in beginnings)
-
-
-def _until(stored: Layer, cut: int) -> Layer:
-    return tuple(each[..., :cut, :] for each in stored)
-
-
-def _stacked(rows: Sequence[Layer], length: int) -> Layer:
-    """What a layer has stored for each of several rows, with as much before it as is missing to a length."""
-    import torch
-    from torch.nn.functional import pad
-
-    return tuple(
-        torch.cat([pad(each, (0, 0, length - each.shape[-2], 0)) for each in parts])
-        for parts in zip(*rows, strict=True)
-    )
 
 
 def _ends_with(whole: Any, part: Any) -> bool:

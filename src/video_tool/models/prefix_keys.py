@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from video_tool.frames import Frames
 from video_tool.models.families import Family
 from video_tool.models.families.metadata import video_metadata
+from video_tool.models.reducing import Reduction
 from video_tool.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -28,11 +29,16 @@ class PrefixKeys:
             image. Where two prompts begin with the same numbers, they begin with the same words and the same pixels.
         blocks: from where to where (exclusive) the visual tokens of each video or image reach; rising.
         media: how many images and how many videos each block stands for.
+        digests: of each block, what its video or image shows and what the processor is told of it; none where there is
+            no telling where one ends and the next begins.
+        counts: of each block, its visual tokens before they were made fewer.
     """
 
     tokens: NDArray[np.int64]
     blocks: tuple[tuple[int, int], ...]
     media: tuple[tuple[int, int], ...]
+    digests: tuple[bytes, ...]
+    counts: tuple[int, ...]
 
     def cut(self, place: int) -> int:
         """The last place, up to this one, that is not amid a video or an image, and has a token behind it."""
@@ -56,18 +62,26 @@ def common_length(one: NDArray[np.int64], other: NDArray[np.int64]) -> int:
     return int(differing[0]) if len(differing) else length
 
 
-def prefix_keys(ids: torch.Tensor, prompt: Prompt, family: Family) -> PrefixKeys:
+def prefix_keys(ids: torch.Tensor, prompt: Prompt, family: Family, reduction: Reduction | None = None) -> PrefixKeys:
     """What the tokens of a prompt stand for.
 
     Args:
         ids: (1, tokens), of `Family.encode`.
         prompt: what was encoded.
         family: how it was.
+        reduction: which of its visual tokens it has kept; None for all.
     """
     tokens = np.array(ids[0].tolist(), np.int64)
     places = np.flatnonzero(np.isin(tokens, sorted(family.visual_ids)))
-    hashes, counts, media = _media(prompt, family)
-    if sum(counts) != len(places) or 0 in counts:
+    digests, wholes, media = _media(prompt, family)
+    hashes, counts = digests, wholes
+    if reduction is not None:
+        # read in part, what is shown is something else
+        about = map(reduction.about, range(len(digests)))
+        hashes = [blake2b(done + each).digest() if done else each for done, each in zip(about, digests, strict=True)]
+        counts = list(reduction.counts)
+    divided = sum(counts) == len(places) and 0 not in counts
+    if not divided:
         # no telling where one ends and the next begins: all count as one
         together = blake2b(b"".join(hashes)).digest() if hashes else b""
         hashes, counts, media = [together], [len(places)], [(len(prompt.images), len(prompt.videos))]
@@ -78,7 +92,7 @@ def prefix_keys(ids: torch.Tensor, prompt: Prompt, family: Family) -> PrefixKeys
         done += count
         tokens[own] = -1 - (int.from_bytes(digest[:8]) >> 2)
         blocks.append((int(own[0]), int(own[-1]) + 1) if count else (0, 0))
-    return PrefixKeys(tokens, tuple(blocks), tuple(media))
+    return PrefixKeys(tokens, tuple(blocks), tuple(media), tuple(digests) if divided else (), tuple(wholes))
 
 
 def _media(prompt: Prompt, family: Family) -> tuple[list[bytes], list[int], list[tuple[int, int]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from video_tool.errors import CheckpointError
 from video_tool.frames import Frames
 from video_tool.models.context import ContextWindow
 from video_tool.models.families import family_of
-from video_tool.models.resizing import frame_size
+from video_tool.models.resizing import frame_size, takes_apart
 from video_tool.prompt import Message, Prompt, build_prompt, find_kind, has_template
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Preprocessor:
         kind: how the model wants to be asked.
         context_tokens: what prompt and answer may have together; None when the model does not say.
         frame_size: the size to which it resizes every frame, when it does nothing else before it scales the pixels.
+        apart: whether it makes the same of an image whatever is beside it, and as many pixels of every one.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class Preprocessor:
                 hint="Ask it as one: leave out kind, or give kind='base'.",
             )
         self.kind: ModelKind = kind or find_kind(processor)
-        self.frame_size = frame_size(processor) if self.family.style.takes == "images" else None
+        images = self.family.style.takes == "images"
+        self.frame_size = frame_size(processor) if images else None
         if self.frame_size is not None:
             self.family.resizes_images_to((self.frame_size.height, self.frame_size.width))
+        self.apart = self.frame_size is not None or (images and takes_apart(processor))
         self.context_tokens: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
         self._window = ContextWindow(self.family, self.context_tokens, self.prompt)
 
@@ -76,19 +79,26 @@ class Preprocessor:
         with acquire(self._lock):
             return build_prompt(self.family.arrange(messages), self.processor, self.family.style, self.kind)
 
-    def check_length(self, messages: Sequence[Message], new: int, tokens: int | None = None) -> None:
+    def check_length(
+        self,
+        messages: Sequence[Message],
+        new: int,
+        tokens: int | None = None,
+        fewer: Callable[[Prompt], int] = lambda _: 0,
+    ) -> None:
         """Refuses what does not fit into the model's context. Of frames, number and size alone is looked at.
 
         Args:
             messages: the conversation.
             new: tokens that the answer may have.
             tokens: how many the prompt has, when that is known already.
+            fewer: by how many tokens a prompt is shorter than what the processor makes of it.
 
         Raises:
             ContextLengthError: more tokens than the model can hold, or more frames of a video than it takes.
         """
         with acquire(self._lock):
-            self._window.check(messages, new, tokens)
+            self._window.check(messages, new, tokens, fewer)
 
     def estimate(self, messages: Sequence[Message]) -> int:
         """About how many tokens a conversation has. Of frames, number and size alone is looked at."""
@@ -128,6 +138,11 @@ class Preprocessor:
         with acquire(self._lock):
             inputs = self.family.encode_media(images, videos)
         return self._placed(inputs, device, dtype)
+
+    def encode_words(self, text: str) -> Any:
+        """The same for words without media, on the CPU."""
+        with acquire(self._lock):
+            return self.family.encode_words(text)
 
     @staticmethod
     def _placed(inputs: Any, device: torch.device | str, dtype: torch.dtype | None) -> Any:

@@ -19,6 +19,7 @@ from video_tool.models.choosing import after_prefill, after_prompt, longest_choi
 from video_tool.models.encoded import EncodedQuestion, Weights
 from video_tool.models.failures import empty_caches, let_go
 from video_tool.models.heeding import Heeding
+from video_tool.models.kv_caches import Beginning, KVCaches
 from video_tool.models.listening import Pause
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
@@ -26,6 +27,7 @@ from video_tool.models.options import generate_arguments
 from video_tool.models.prefilling import Prefill, Prefiller, without_cache
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
+from video_tool.models.vision import VisionEncoder
 from video_tool.models.vocabulary import Vocabulary
 from video_tool.progress import OnProgress, ignore_progress
 from video_tool.prompt import Message
@@ -69,6 +71,7 @@ class TransformersModel:
         plugins: the distributions whose families are asked; None for all.
         prefix_cache_bytes: most bytes that are kept for prompts that begin as earlier ones; None for a share of what
             is free.
+        feature_cache_bytes: most bytes that are kept for prompts that show what earlier ones did, likewise.
 
     Raises as `loading.load` does.
     """
@@ -80,17 +83,23 @@ class TransformersModel:
         on_progress: OnProgress = ignore_progress,
         plugins: Sequence[str] | None = None,
         prefix_cache_bytes: int | None = None,
+        feature_cache_bytes: int | None = None,
     ) -> None:
         options = options or ModelOptions()
         self._loaded = loaded = load(model, options, on_progress)
-        self._model, self._gatherer, self.prefixes = loaded.model, loaded.gatherer, loaded.prefixes
+        self._model, self._gatherer = loaded.model, loaded.gatherer
         self._heeding = Heeding(loaded.model, compiled=options.compile)
         self.preprocessor = Preprocessor(
             loaded.processor, self._model.config, options.kind, loaded.processor_lock, plugins
         )
         self.preprocessor.prepare()
+        features, device = loaded.features, loaded.device
+        self._vision = VisionEncoder(
+            self._model, self.preprocessor, features, device, feature_cache_bytes, self._heeding.prefills
+        )
+        caches = KVCaches(self._model, device, options.kv_cache)
         self._prefiller = Prefiller(
-            self._model, self.preprocessor, loaded.prefixes, loaded.device, prefix_cache_bytes, options.kv_cache
+            self._model, self.preprocessor, self._vision, loaded.prefixes, features, device, prefix_cache_bytes, caches
         )
         unfit = self._prefiller.unfit
         if options.kv_cache is not None and unfit is not None:
@@ -100,13 +109,7 @@ class TransformersModel:
 
             attention.install(self._model)
         self._weights = Weights(
-            self._model,
-            str(model),
-            loaded.device,
-            self.preprocessor,
-            self._prefiller,
-            loaded.prefixes,
-            self._heeding,
+            self._model, str(model), device, self.preprocessor, self._prefiller, caches, self._heeding
         )
         self.frame_size = self.preprocessor.frame_size
         self.info = ModelInfo(
@@ -128,7 +131,12 @@ class TransformersModel:
 
     def check_length(self, messages: Sequence[Message], options: GenerationOptions) -> None:
         """Raises as `generate` does, short of encoding and generating."""
-        self.preprocessor.check_length(messages, self._new_tokens(options))
+        fewer = self._vision.reducer.fewer(options.visual_tokens)
+        self.preprocessor.check_length(messages, self._new_tokens(options), fewer=fewer)
+
+    def forget(self) -> bool:
+        """Lets go of what is kept for later questions; whether there was anything."""
+        return self._prefiller.forget()
 
     @_leaving_nothing
     def generate(
@@ -144,7 +152,8 @@ class TransformersModel:
             PlaceholderError: template or processor lost videos or images on the way.
             PromptError: the chat template has no place for a system prompt or for earlier turns, or the model does not
                 take such videos, or not together.
-            QuestionError: words can't be kept from being read as tokens, or the schema can't be enforced.
+            QuestionError: words can't be kept from being read as tokens, the schema can't be enforced, or the model
+                does not allow fewer visual tokens.
             StructuredOutputError: the model's tokenizer can't spell what the schema asks for.
             CheckpointError: the processor's configuration does not fit the model.
             ContextLengthError: prompt and answer are longer than the model's context.
@@ -171,16 +180,18 @@ class TransformersModel:
         on_text: OnText | None = None,
     ) -> list[EncodedQuestion]:
         preprocessor = self.preprocessor
+        preprocessor = self.preprocessor
+        fewer = self._vision.reducer.fewer(options.visual_tokens)
         questions: list[EncodedQuestion] = []
         for messages in conversations:
             with acquire(self._loaded.processor_lock):
                 began = time.perf_counter()
                 prompt = preprocessor.prompt(messages)
-                inputs = preprocessor.encode(prompt, dtype=self._model.dtype)
-                preprocessor.check_length(messages, self._new_tokens(options), inputs["input_ids"].shape[1])
+                encoded = self._prefiller.encode(prompt, options.visual_tokens)
+                preprocessor.check_length(messages, self._new_tokens(options), encoded.tokens, fewer)
                 spent = time.perf_counter() - began
                 question = EncodedQuestion(
-                    self._weights, prompt, inputs, options, on_progress, on_text, spent, self._answer
+                    self._weights, prompt, encoded, options, on_progress, on_text, spent, self._answer
                 )
             check()
             question.stand_behind(questions)
@@ -191,10 +202,8 @@ class TransformersModel:
         try:
             return self._read_and_say(question)
         except OutOfMemoryError as error:
-            kept = self.prefixes.bytes
             # what is kept for later questions never stands in the way of this one
-            self.prefixes.clear()
-            if question.told or not kept:
+            if not self.forget() or question.told:
                 raise
             let_go(error)
             question.begin()
@@ -204,7 +213,7 @@ class TransformersModel:
         options, tokens = question.options, question.ids.shape[1]
         with self._weights.typed_errors(tokens):
             seeded = options.temperature > 0 and options.seed is not None
-            prefill = self._prefiller.begin(question.prompt, question.inputs(), question.keys, seeded=seeded)
+            prefill = self._prefiller.begin(question.prompt, question.encoded(), question.keys, seeded=seeded)
         if options.choices:
             said = self._choose(prefill, question)
         else:
@@ -212,6 +221,7 @@ class TransformersModel:
             check()
             said = self._say(prefill, question, constraint)
         question.use = self._prefiller.use(prefill)
+        question.features = self._prefiller.use_of_features(prefill.seen)
         return said
 
     def _new_tokens(self, options: GenerationOptions) -> int:
@@ -267,11 +277,11 @@ class TransformersModel:
         with torch.inference_mode(), self._weights.typed_errors(prompt), self._heeding.prefills():
             out = self._model.generate(**prefill.arguments, **once, output_logits=True, return_dict_in_generate=True)
             self._prefiller.keep(prefill, ())
-            after = (
-                after_prompt(self._model, without_cache(prefill.arguments))
-                if prefill.cache is None
-                else after_prefill(self._model, partial(self._prefiller.fork, prefill), prefill.position_ids)
-            )
+            if prefill.cache is None:
+                after = after_prompt(self._model, without_cache(prefill.arguments))
+            else:
+                known = [Beginning(prefill.cache, prompt)]
+                after = after_prefill(self._model, partial(self._weights.caches.joined, known), prefill.position_ids)
             choices = question.options.choices
             scores = score_choices(self._tokenizer, choices, self._weights.ends, out.logits[0][0], after)
         best = max(scores, key=lambda score: score.log_probability)

@@ -52,11 +52,13 @@ class Prompt:
         text: as the tokenizer gets it, placeholders not yet multiplied into visual tokens.
         images: (height, width, 3) RGB bytes each; the frames of videos too, where a video becomes images.
         videos: the videos that stay videos.
+        runs: how many images in a row are frames of one video, 1 for an image by itself; of all images.
     """
 
     text: str
     images: tuple[NDArray[np.uint8], ...] = field(repr=False)
     videos: tuple[Frames, ...] = ()
+    runs: tuple[int, ...] = ()
 
 
 def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateStyle, kind: ModelKind) -> Prompt:
@@ -76,7 +78,7 @@ def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateSty
     """
     if kind != "base":
         messages = [message.without_idle_blanks() for message in messages]
-    images, videos = _media(messages, style)
+    images, videos, runs = _media(messages, style)
     contents = [_items(message, processor, style) for message in messages]
     roles = [message.role for message in messages]
     if kind == "base":
@@ -93,13 +95,14 @@ def build_prompt(messages: Sequence[Message], processor: Any, style: TemplateSty
                 f"the prompt holds {text.count(token)} {token} placeholders for {wanted} images or videos",
                 hint="The checkpoint's chat template is at fault: use another checkpoint.",
             )
-    return Prompt(text, images, videos)
+    return Prompt(text, images, videos, runs)
 
 
 def _media(
     messages: Sequence[Message], style: TemplateStyle
-) -> tuple[tuple[NDArray[np.uint8], ...], tuple[Frames, ...]]:
+) -> tuple[tuple[NDArray[np.uint8], ...], tuple[Frames, ...], tuple[int, ...]]:
     images: list[NDArray[np.uint8]] = []
+    runs: list[int] = []
     videos: list[Frames] = []
     for piece in (piece for message in messages for piece in message.content):
         if isinstance(piece, Frames):
@@ -107,9 +110,11 @@ def _media(
                 videos.append(piece)
             else:
                 images.extend(piece.images)
+                runs.append(len(piece.images))
         elif isinstance(piece, Image.Image):
             images.append(np.asarray(piece))
-    return tuple(images), tuple(videos)
+            runs.append(1)
+    return tuple(images), tuple(videos), tuple(runs)
 
 
 def _items(message: Message, processor: Any, style: TemplateStyle) -> list[dict[str, Any]]:

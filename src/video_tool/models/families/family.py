@@ -102,7 +102,7 @@ class Family:
         if any(name.startswith("pixel_values") for name in set.intersection(*names)):
             return False
         try:
-            inputs = self._process(self._placeholders(0, 1), (), (_as_video(np.zeros((2, 64, 64, 3), np.uint8)),))
+            inputs = self._process(self._placeholders(0, 1), (), (as_video(np.zeros((2, 64, 64, 3), np.uint8)),))
         except _MISFITS:
             return True  # what is wrong with it shows when the prompt is encoded
         image = getattr(self.config, "image_token_id", None)
@@ -156,6 +156,13 @@ class Family:
             return self._process(self._placeholders(len(images), len(videos)), images, videos)
         except _MISFITS as error:
             raise self.misfit(error) from error
+
+    def encode_words(self, text: str) -> Any:
+        """What the processor makes of a text in which all visual tokens are written out, and none of its media.
+
+        It is its tokenizer's part; by itself, the processor would miss the media.
+        """
+        return self.processor.tokenizer(text, return_tensors="pt", **self._special(text))
 
     def visual(self, ids: torch.Tensor) -> int:
         """How many tokens of a prompt stand for frames and images."""
@@ -281,10 +288,12 @@ class Family:
             # the frames are chosen already: the processor must neither drop nor repeat any
             media["do_sample_frames"] = False
             media["video_metadata"] = [video_metadata(video) for video in videos]
+        return self.processor(text=text, return_tensors="pt", **media, **self._special(text))
+
+    def _special(self, text: str) -> dict[str, bool]:
+        """A template that writes the opening token itself must not get a second one."""
         first = self.processor.tokenizer.bos_token
-        # a template that writes the opening token itself must not get a second one
-        special = {"add_special_tokens": False} if first and text.startswith(first) else {}
-        return self.processor(text=text, return_tensors="pt", **media, **special)
+        return {"add_special_tokens": False} if first and text.startswith(first) else {}
 
     def _filled(self, video: Frames) -> Frames:
         """With its last frame repeated where it is shorter than what the model sees as one.
@@ -302,7 +311,7 @@ class Family:
         )
 
     def _count(self, images: Sequence[NDArray[np.uint8]], videos: Sequence[NDArray[np.uint8]]) -> Counted:
-        shown = [_as_video(frames) for frames in videos]
+        shown = [as_video(frames) for frames in videos]
         ids = self._process(self._placeholders(len(images), len(videos)), images, shown)["input_ids"]
         visual = self.visual(ids)
         return Counted(visual, int(ids.shape[1]) - visual)
@@ -312,11 +321,11 @@ class Family:
 
 
 def _one_frame(image: Image.Image) -> Frames:
-    return _as_video(np.asarray(image)[None])
+    return as_video(np.asarray(image)[None])
 
 
-def _as_video(images: NDArray[np.uint8]) -> Frames:
-    """Frames a second apart."""
+def as_video(images: NDArray[np.uint8]) -> Frames:
+    """Frames a second apart, of no file."""
     count, height, width = images.shape[:3]
     info = VideoInfo(
         name="frames",
