@@ -138,7 +138,9 @@ def frames_decoded(path: Path, strategy: str, count: int) -> float:
     limits = Limits(1 << 25, 500_000)
     with path.open("rb") as opened:
         file = VideoFile(path, container_of(path, path.name), guessed=False, first=opened.read(1 << 12))
-    file, _ = read_header(file, limits)
+    file, _, container = read_header(file, limits)
+    if container is not None:
+        container.close()
     readers = Readers(())
     (name, *_), _ = readers.suited_to(file)
     opening = av.open

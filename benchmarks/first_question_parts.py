@@ -1,6 +1,6 @@
 """What a first question costs beyond the model's own `generate`: where it goes, in five parts.
 
-    python benchmarks/first_question.py [--model FOLDER] [--frames N] [--new N] [--runs N] [--side PIXELS]
+    python benchmarks/first_question_parts.py [--model FOLDER] [--frames N] [--new N] [--runs N] [--side PIXELS]
 
 Each run draws a new video, of which nothing is kept, and asks an engine of its own whose model is loaded. In turn:
 `generate` on ready tensors of that video, the question while the process that decodes is there, and the question, about
