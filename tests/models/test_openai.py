@@ -48,6 +48,7 @@ def test_the_same_answer_over_http(server: ModelServer, builtin_qa: VideoQA, vid
         "visual_tokens": None,
         "text_tokens": prompt,
         "new_tokens": here.usage.new_tokens,
+        "unreduced_visual_tokens": None,
     }
     assert there.model == ModelInfo(
         id="openai:small",

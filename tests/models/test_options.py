@@ -86,6 +86,6 @@ def test_letters_are_told_when_all_their_bytes_are_there(text: str) -> None:
     listener = Listener(words, 0, GenerationOptions(), "model", ignore_progress, pieces.append)
     for count in range(1, tokens.shape[1] + 1):
         assert not listener(tokens[:, :count], None).any()
-    listener.finish(tokens)
+    listener.said(tokens, ())
     assert "".join(pieces) == listener.text == words.decode(tokens[0]).strip()
     assert not any("\N{REPLACEMENT CHARACTER}" in piece for piece in pieces)
