@@ -78,7 +78,7 @@ def ours(path: Path, count: int = FRAMES, strategy: str = "uniform") -> np.ndarr
     from video_tool.question import Sampling
     from video_tool.settings import Settings
 
-    settings = Settings(frame_cache_bytes=0, allowed_roots=(path.parent,))
+    settings = Settings(frame_cache_bytes=0, decode_timeout=3600, allowed_roots=(path.parent,))
     sampling = Sampling(num_frames=count, strategy=strategy)
     return read_video(path, sampling, settings, frame_size=lambda: FrameSize(SIDE, SIDE, BICUBIC)).images
 

@@ -41,7 +41,7 @@ def _kept(name: str) -> Path:
     path, once = folder / f"{name}.mp4", folder / "scene.mp4"
     folder.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        part = path.with_suffix(".part.mp4")
+        part = path.with_suffix(f".{os.getpid()}.mp4")  # others may be making it, too
         if not once.exists():
             scene(part).replace(once)
         repeated(part, once, _TIMES[name]).replace(path)
