@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from video_tool.cancellation import check
 from video_tool.models.kv_caches import Beginning, picked
 from video_tool.models.options import generate_arguments
-from video_tool.models.prefilling import Prefill
+from video_tool.models.prefill import Prefill
 from video_tool.models.vision import Seen
 from video_tool.question import GenerationOptions
 

@@ -19,7 +19,8 @@ from video_tool.models.gathering import Asked, Turn
 from video_tool.models.heeding import Heeding
 from video_tool.models.kv_caches import KVCaches
 from video_tool.models.listening import Listener
-from video_tool.models.prefilling import Encoded, Prefiller
+from video_tool.models.prefill import Encoded
+from video_tool.models.prefilling import Prefiller
 from video_tool.models.prefix_keys import prefix_keys
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from inspect import signature
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,14 @@ import numpy as np
 
 from video_tool.answer import FeatureCacheUse, PrefixCacheUse
 from video_tool.models import chunking
+from video_tool.models.continuing import steered, why_unfit
 from video_tool.models.feature_cache import FeatureCache
 from video_tool.models.free_memory import free_bytes
-from video_tool.models.kv_caches import KVCaches, default_cache
+from video_tool.models.kv_caches import KVCaches
+from video_tool.models.prefill import Encoded, Prefill
 from video_tool.models.prefix_cache import PrefixCache
 from video_tool.models.prefix_keys import PrefixKeys
 from video_tool.models.preprocessing import Preprocessor
-from video_tool.models.reducing import Reduction
 from video_tool.models.vision import PIXELS, Seen, VisionEncoder
 from video_tool.prompt import Prompt
 from video_tool.question import VisualTokens
@@ -31,68 +31,6 @@ _SHARE = 0.25
 
 _PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids")
 """What processors make for each token of the whole prompt, and models take for the whole though they know part."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A prompt as tokens.
-
-    Attributes:
-        inputs: what the processor makes of it; or its words alone, where these were known.
-        reduction: which of its visual tokens it has kept; None for all.
-    """
-
-    inputs: dict[str, Any]
-    reduction: Reduction | None = None
-
-    @property
-    def tokens(self) -> int:
-        """How many there are."""
-        return int(self.inputs["input_ids"].shape[1])
-
-    def on(self, device: torch.device) -> Encoded:
-        """The same on a device."""
-        placed = {name: each.to(device) if hasattr(each, "to") else each for name, each in self.inputs.items()}
-        return Encoded(placed, self.reduction)
-
-    def without_pixels(self) -> Encoded:
-        """The same without what its videos and images became."""
-        words = {
-            name: each
-            for name, each in self.inputs.items()
-            if not (getattr(each, "ndim", 0) > 1 and each.is_floating_point())
-        }
-        return Encoded(words, self.reduction)
-
-
-@dataclass
-class Prefill:
-    """One prompt on its way through the model.
-
-    Attributes:
-        arguments: what `generate` of Transformers is given for it.
-        keys: what its tokens stand for.
-        tokens: how many of them need no computing.
-        cache: where the model puts keys and values, which holds those of these tokens; None where it has to use one of
-            its own.
-        passes: in how many parts it goes through the model.
-        unused: why nothing is kept for later prompts; None where it is.
-        position_ids: where each of its tokens is, (…, 1, tokens); None where the model is not told.
-        seen: what it is given of the videos and images that it has not read yet.
-    """
-
-    arguments: dict[str, Any]
-    keys: PrefixKeys
-    tokens: int = 0
-    cache: Any = None
-    passes: int = 1
-    unused: str | None = None
-    position_ids: torch.Tensor | None = None
-    seen: Seen = field(default_factory=lambda: Seen({}))
-
-    def forget_media(self) -> None:
-        """The model has read it: pixels and features are not needed any more."""
-        self.arguments, self.seen = {}, replace(self.seen, outputs=None)
 
 
 class Prefiller:
@@ -134,7 +72,7 @@ class Prefiller:
 
     def unfit_for(self, inputs: Mapping[str, Any]) -> str | None:
         """Why the model is given this prompt whole; None where it need not be."""
-        return self.unfit or _steered(inputs)
+        return self.unfit or steered(inputs)
 
     def encode(self, prompt: Prompt, visual_tokens: VisualTokens) -> Encoded:
         """A prompt as tokens, with its pixels where these are needed in any case, in main memory.
@@ -337,38 +275,9 @@ class Prefiller:
         return int(_SHARE * (free_bytes(torch.device("cpu")) + self._prefixes.spilled))
 
 
-def why_unfit(model: Any) -> str | None:
-    """Why a model can't go on from keys and values; None where it can. Told by the model, whatever it is called."""
-    from transformers.cache_utils import DynamicLayer
-
-    text = model.config.get_text_config()
-    if model.is_remote_code():
-        return "the model runs code of its own"
-    if model.config.is_encoder_decoder or not model._supports_default_dynamic_cache():
-        return "the model keeps something else than keys and values"
-    if model.generation_config.cache_implementation is not None or model.generation_config.use_cache is False:
-        return "the checkpoint asks for a cache of another kind"
-    if getattr(text, "use_bidirectional_attention", None) or getattr(text, "is_causal", True) is False:
-        return "the model's attention looks ahead"
-    if any(type(layer) is not DynamicLayer for layer in default_cache(model).layers):
-        return "the model forgets, so it can't go back to an earlier token"
-    return None
-
-
-def _steered(inputs: Mapping[str, Any]) -> str | None:
-    """Why this prompt can't be divided: which kind each token is of steers what it attends to, behind it, too."""
-    return "the model's attention looks ahead" if "token_type_ids" in inputs else None
-
-
 def _given(outputs: Mapping[str, Any]) -> dict[str, Any]:
     """What the model takes for what its vision tower has looked at already."""
     return {"mm_encoder_outputs": dict(outputs)} if outputs else {}
-
-
-def without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model is given that is to compute all of a prompt."""
-    ours = ("past_key_values", "prefill_chunk_size")
-    return {name: value for name, value in arguments.items() if name not in ours}
 
 
 def _ends_with(whole: Any, part: Any) -> bool:

@@ -24,7 +24,8 @@ from video_tool.models.listening import Pause
 from video_tool.models.loading import load
 from video_tool.models.logprobs import LogprobRecorder
 from video_tool.models.options import generate_arguments
-from video_tool.models.prefilling import Prefill, Prefiller, without_cache
+from video_tool.models.prefill import Prefill, without_cache
+from video_tool.models.prefilling import Prefiller
 from video_tool.models.preprocessing import Preprocessor
 from video_tool.models.structured import Constraint, token_index
 from video_tool.models.vision import VisionEncoder
