@@ -14,6 +14,7 @@ import psutil
 import torch
 from report import Machine
 from rich.console import Console
+from torch._C._profiler import _ExperimentalConfig
 from torch.profiler import ProfilerActivity, profile
 
 from video_tool import Settings, VideoAnswer
@@ -135,7 +136,10 @@ def profiled(work: Callable[[], Any]) -> Profiled:
     """
     cuda = torch.cuda.is_available()
     began = time.perf_counter()
-    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as watched:
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    # several questions are answered in a thread that is none of the askers'
+    every_thread = _ExperimentalConfig(profile_all_threads=True)
+    with profile(activities=activities, experimental_config=every_thread) as watched:
         found = work()
         took = time.perf_counter() - began
     spent: dict[str, float] = {}
