@@ -95,7 +95,7 @@ $(BENCH_INSTALLED): $(INSTALLED)
 	$(BENCH)/bin/python -m pip --disable-pip-version-check install --constraint constraints.txt --group bench
 	@touch $@
 
-bench: $(BENCH_INSTALLED) ## Measure beside what others do, half an hour; ROWS="NAME …" for some, docs/performance.md
+bench: $(BENCH_INSTALLED) ## Measure beside what others do, an hour; ROWS="NAME …" for some, docs/performance.md
 	PYTHONPATH=. $(BENCH)/bin/python benchmarks/performance.py $(if $(ROWS),--rows $(ROWS))
 
 bench-quick: install ## Count what questions take, and hold it to benchmarks/bounds.toml
