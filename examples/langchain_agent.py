@@ -28,10 +28,10 @@ class StandIn(BaseChatModel):
     def _llm_type(self) -> str:
         return "stand-in"
 
-    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:  # noqa: ARG002 — as LangChain calls it
         return self
 
-    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:  # noqa: ARG002
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
         if isinstance(messages[-1], ToolMessage):
             said = AIMessage(messages[-1].content)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.models.test_prefix_cache import OFF, model, same, spared, watched
+from tests.models.caching import OFF, model, opened, same, spared, watched
 from tests.models.test_transformers import image, video
 from tests.serving import serve_model
 from video_tool import CancelScope, Settings, VideoQA
@@ -21,15 +21,12 @@ ASKED: dict[str, Any] = {"num_frames": 4, "max_new_tokens": 10}
 
 @pytest.fixture
 def qa(checkpoint: Path) -> VideoQA:
-    qa = VideoQA(checkpoint, device="cpu", dtype="float32")
-    qa.load()
-    model(qa).forget()
-    return qa
+    return opened(checkpoint, Settings())
 
 
 @pytest.fixture
 def plain(checkpoint: Path) -> VideoQA:
-    return VideoQA(checkpoint, device="cpu", dtype="float32", settings=OFF)
+    return opened(checkpoint, OFF)
 
 
 @pytest.mark.parametrize(("videos", "images"), [(1, 0), (2, 0), (3, 0), (1, 1)])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.models.test_prefix_cache import kept, model, same, watched
+from tests.models.caching import OFF, kept, model, opened, same, watched
 from tests.models.test_transformers import video
 from tests.stopping import SECONDS
 from video_tool import CancelScope, Settings, VideoQA
@@ -33,17 +33,13 @@ LAYER = "model.language_model.layers.0"
 
 @pytest.fixture
 def qa(checkpoint: Path) -> VideoQA:
-    qa = VideoQA(checkpoint, device="cpu", dtype="float32")
-    qa.load()
-    model(qa).forget()
-    return qa
+    return opened(checkpoint, Settings())
 
 
 @pytest.fixture
 def plain(checkpoint: Path) -> VideoQA:
     """The same weights, for one at a time."""
-    settings = Settings(prefix_cache_bytes=0, feature_cache_bytes=0)
-    return VideoQA(checkpoint, device="cpu", dtype="float32", settings=settings)
+    return opened(checkpoint, OFF)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from tests.checkpoints import write_checkpoint
-from tests.models.test_prefix_cache import OFF, kept, model, same, spared, watched
+from tests.models.caching import OFF, kept, model, same, spared, watched
 from tests.models.test_transformers import video
 from video_tool import CancelScope, Settings, VideoQA
 from video_tool.builtin import DEMO_VIDEO

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,80 +13,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.checkpoints import INTERLEAVING, TOKENS, write_checkpoint
+from tests.models.caching import OFF, kept, model, opened, same, spared, watched
 from tests.models.test_transformers import image, video
 from video_tool import CancelScope, FrameSequence, Settings, VideoQA
 from video_tool.answer import VideoAnswer
 from video_tool.builtin import DEMO_VIDEO
 from video_tool.errors import CancelledError, OutOfMemoryError
 from video_tool.models.prefix_cache import PrefixCache
-from video_tool.models.transformers import TransformersModel
 
-OFF = Settings(prefix_cache_bytes=0, feature_cache_bytes=0)
 ASKED: dict[str, Any] = {"num_frames": 4, "max_new_tokens": 8}
 
 
 @pytest.fixture
 def qa(checkpoint: Path) -> VideoQA:
     """With nothing kept so far."""
-    qa = VideoQA(checkpoint, device="cpu", dtype="float32")
-    qa.load()
-    model(qa).forget()
-    return qa
+    return opened(checkpoint, Settings())
 
 
 @pytest.fixture
 def plain(checkpoint: Path) -> VideoQA:
     """The same, which keeps nothing."""
-    return VideoQA(checkpoint, device="cpu", dtype="float32", settings=OFF)
-
-
-def model(qa: VideoQA) -> TransformersModel:
-    held = qa._held.model
-    assert isinstance(held, TransformersModel)
-    return held
-
-
-def kept(qa: VideoQA) -> PrefixCache:
-    return model(qa)._loaded.prefixes
-
-
-@dataclass
-class Work:
-    """What a model did: how many frames its tower saw, and how many tokens went through its first layer, by pass."""
-
-    frames: int = 0
-    passes: list[int] = field(default_factory=list)
-
-
-@contextmanager
-def watched(qa: VideoQA) -> Iterator[Work]:
-    work = Work()
-
-    def see(_: Any, given: tuple[torch.Tensor, ...]) -> None:
-        work.frames += given[0].shape[0]
-
-    def read(_: Any, given: tuple[torch.Tensor, ...]) -> None:
-        work.passes.append(given[0].shape[1])
-
-    whole = model(qa)._model
-    handles = [
-        whole.get_submodule("model.vision_tower.encoder.layers.0").register_forward_pre_hook(see),
-        whole.get_submodule("model.language_model.layers.0").register_forward_pre_hook(read),
-    ]
-    try:
-        yield work
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def spared(answer: VideoAnswer) -> int:
-    assert answer.prefix_cache is not None
-    return answer.prefix_cache.tokens
-
-
-def same(one: VideoAnswer, other: VideoAnswer) -> bool:
-    return (one.text, one.usage, one.finish_reason) == (other.text, other.usage, other.finish_reason)
+    return opened(checkpoint, OFF)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -11,9 +11,9 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from tests.checkpoints import CONTEXT, SIDE, TOKENS, write_checkpoint
-from tests.models.test_prefix_cache import model, same, spared, watched
+from tests.models.caching import model, opened, same, spared, watched
 from tests.models.test_transformers import image, video
-from tests.models.test_vision import Pixels, opened, shown, use
+from tests.models.test_vision import Pixels, shown, use
 from video_tool import Settings, VideoQA
 from video_tool.answer import VideoAnswer
 from video_tool.builtin import DEMO_VIDEO

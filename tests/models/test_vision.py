@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.checkpoints import TOKENS, sentencepiece, write_checkpoint
-from tests.models.test_prefix_cache import OFF, model, same, watched
+from tests.models.caching import OFF, model, opened, same, watched
 from tests.models.test_transformers import image, video
 from video_tool import FrameSequence, Settings, VideoQA
 from video_tool.answer import FeatureCacheUse, VideoAnswer
@@ -47,13 +47,6 @@ def qa(checkpoint: Path) -> VideoQA:
 def plain(checkpoint: Path) -> VideoQA:
     """The same, which keeps nothing."""
     return opened(checkpoint, OFF)
-
-
-def opened(checkpoint: Path, settings: Settings) -> VideoQA:
-    qa = VideoQA(checkpoint, device="cpu", dtype="float32", settings=settings)
-    qa.load()
-    model(qa).forget()
-    return qa
 
 
 def kept(qa: VideoQA) -> FeatureCache:

@@ -37,7 +37,7 @@ class VideoToolset(FunctionToolset[object]):
         id: of the toolset, for durable execution.
     """
 
-    def __init__(self, toolbox: Toolbox | None = None, *, id: str | None = "video-tool") -> None:  # noqa: A002
+    def __init__(self, toolbox: Toolbox | None = None, *, id: str | None = "video-tool") -> None:  # noqa: A002 — its name
         asked = toolbox or shared_toolbox()
         super().__init__([_tool(definition, asked) for definition in TOOLS.values()], id=id)
 
